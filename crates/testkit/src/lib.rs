@@ -1,0 +1,14 @@
+//! What tests, the demonstration and the benchmark share: a real `mongod`, data to put into it,
+//! and a way to wait.
+//!
+//! It must never become part of the product: only development dependencies and `xtask` use it.
+//! It must never skip: where no `mongod` can be had, it fails with a sentence that says what to do.
+
+mod find;
+mod guardian;
+mod real_mongo;
+mod wait;
+
+pub use find::{MongodSource, find_mongod};
+pub use real_mongo::{RealMongo, RealMongoBuilder};
+pub use wait::wait_for;

@@ -1,0 +1,3 @@
+//! What tests rely on when they start a server of their own.
+
+mod real_mongo;
