@@ -1,0 +1,72 @@
+//! A unit of work, and the lease that lets one worker at a time do it.
+//!
+//! A claim takes a lease and raises the fence; every later write of that attempt names the
+//! fence, so a worker that lost its lease finds out at its next write and can do no harm.
+
+use crate::id::{ClusterId, JobId, RestoreId, SnapshotId};
+use crate::time::Timestamp;
+
+/// What the work is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobKind {
+    /// Take a snapshot.
+    Snapshot(SnapshotId),
+    /// Put a snapshot onto a target.
+    Restore(RestoreId),
+}
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobState {
+    /// Free to be claimed, or claimed under a lease that has run out.
+    Open,
+    /// Ended.
+    Done,
+}
+
+/// A unit of work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// What it is for.
+    pub kind: JobKind,
+    /// The cluster it reads (snapshot) or writes (restore); one job at a time works on it.
+    pub cluster_id: ClusterId,
+    /// Where it stands.
+    pub state: JobState,
+    /// How many times it was claimed.
+    pub attempts: u32,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+}
+
+/// A claimed job: proof of the right to write about it until `until`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The job.
+    pub job: Job,
+    /// Raised by each claim.
+    pub fence: i64,
+    /// When it runs out unless renewed.
+    pub until: Timestamp,
+}
+
+/// How far a running job is; for showing only, nothing is decided by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Progress {
+    /// Documents done.
+    pub documents: u64,
+    /// Documents in all; 0 while unknown.
+    pub documents_total: u64,
+    /// Bytes of BSON done.
+    pub size_bytes: u64,
+    /// Bytes of BSON in all; 0 while unknown.
+    pub size_bytes_total: u64,
+}
+
+/// Longest a worker may be silent before its job is taken over.
+pub const LEASE_MS: i64 = 30_000;
+
+/// How often a job whose worker vanished is tried again before it is failed.
+pub const ATTEMPTS_MAX: u32 = 5;
