@@ -1,0 +1,34 @@
+//! SOURCE AND TARGET: talks to `mongod` through the official driver; yields and takes raw BSON.
+//!
+//! It reads a deployment's catalog and documents at one cluster time, and writes a snapshot's
+//! catalog and documents back. It has never heard of the snapshot store, SQL or HTTP, and it never
+//! decodes a document into typed values on the way from or to a server.
+//!
+//! * [`Deployment`]: a connection that was really made, what it is and what its user may do.
+//! * [`SourceSnapshot`]: one catalog, and every collection as a stream of raw batches, at one time.
+//! * [`Target`]: the other direction; visibly unfinished until [`Target::release`].
+//!
+//! The traps of the servers (what they drop, rewrite or answer wrongly without an error) are
+//! described where they are met: `snapshot.rs`, `scan.rs`, `load.rs`, `timestamp.rs`.
+mod catalog;
+mod compare;
+mod deployment;
+mod describe;
+mod error;
+mod guard;
+mod load;
+mod privilege;
+mod scan;
+mod snapshot;
+mod target;
+
+pub use catalog::{Catalog, Collection, CollectionKind};
+pub use compare::Difference;
+pub use deployment::{ConnectOptions, Deployment};
+pub use describe::{Description, Topology, Version};
+pub use error::{Cause, Error, LostReason};
+pub use guard::MARKER_DATABASE;
+pub use load::Loader;
+pub use scan::{DocumentSpan, ScanBatch, ScanStream};
+pub use snapshot::{ClusterTime, SourceSnapshot};
+pub use target::Target;

@@ -1,0 +1,1 @@
+//! What the connected user may do, and which role to grant where that is too little.
