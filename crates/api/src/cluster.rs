@@ -1,0 +1,106 @@
+//! M2 and M5 clusters, as version 1.0 shapes them, as far as it is true of a server that somebody
+//! else runs.
+//!
+//! What belongs to a hosting provider (disk, region, price) is left out rather than made up.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::date::Date;
+use crate::id::Id;
+use crate::link::Link;
+
+/// What a cluster is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum StateName {
+    /// Nothing but serving.
+    Idle,
+    /// Being attached.
+    Creating,
+    /// Being restored to.
+    Updating,
+    /// Being detached.
+    Deleting,
+    /// Not reachable.
+    Repairing,
+}
+
+/// Where a cluster can be reached; never with user or password.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionStrings {
+    /// `mongodb://` address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standard: Option<String>,
+    /// `mongodb+srv://` address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standard_srv: Option<String>,
+}
+
+/// Who provides a cluster, and of which size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderSettings {
+    /// The tier, `M2` or `M5`.
+    pub instance_size_name: String,
+    /// Always `TENANT`.
+    pub provider_name: String,
+}
+
+/// A cluster that Regrow protects as an M2 or M5.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cluster {
+    /// Always false: that is the backup of larger tiers.
+    pub backup_enabled: bool,
+    /// `REPLICASET`, or `SHARDED`.
+    pub cluster_type: String,
+    /// Where the cluster can be reached.
+    pub connection_strings: ConnectionStrings,
+    /// When the cluster was attached.
+    pub create_date: Date,
+    /// Names the cluster's project.
+    pub group_id: Id,
+    /// Names the cluster.
+    pub id: Id,
+    /// Always empty.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// The cluster itself, its restore jobs and its snapshots.
+    #[serde(default)]
+    pub links: Vec<Link>,
+    /// First two numbers of the server's version.
+    #[serde(
+        default,
+        rename = "mongoDBMajorVersion",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub mongodb_major_version: Option<String>,
+    /// The server's version.
+    #[serde(
+        default,
+        rename = "mongoDBVersion",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub mongodb_version: Option<String>,
+    /// Name of the cluster.
+    pub name: String,
+    /// How many shards there are.
+    pub num_shards: u32,
+    /// Always false.
+    pub paused: bool,
+    /// Whether any moment can be restored.
+    pub pit_enabled: bool,
+    /// Always true: Regrow takes snapshots of it.
+    pub provider_backup_enabled: bool,
+    /// Who provides the cluster.
+    pub provider_settings: ProviderSettings,
+    /// What the cluster is doing.
+    pub state_name: StateName,
+    /// Always empty.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Always false.
+    pub termination_protection_enabled: bool,
+}

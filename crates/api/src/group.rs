@@ -1,0 +1,31 @@
+//! Projects, which the paths and members of the API call groups.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::date::Date;
+use crate::id::Id;
+use crate::link::Link;
+
+/// A project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Project)]
+pub struct Group {
+    /// How many clusters and instances the project has.
+    pub cluster_count: u64,
+    /// When the project was made.
+    pub created: Date,
+    /// Names the project.
+    pub id: Id,
+    /// The project itself and its clusters.
+    #[serde(default)]
+    pub links: Vec<Link>,
+    /// Name of the project.
+    pub name: String,
+    /// Names the project's organization.
+    pub org_id: Id,
+    /// Always empty.
+    #[serde(default)]
+    pub tags: Vec<String>,
+}
