@@ -121,6 +121,9 @@ pub enum Error {
     /// The snapshot is queued or running, so it cannot be deleted.
     #[error("snapshot {0} is still in progress")]
     SnapshotUnfinished(SnapshotId),
+    /// A restore that has not ended needs the snapshot.
+    #[error("snapshot {0} is being restored")]
+    SnapshotInUse(SnapshotId),
     /// The snapshot did not complete, so nothing can be restored from it.
     #[error("snapshot {0} is not complete")]
     SnapshotIncomplete(SnapshotId),

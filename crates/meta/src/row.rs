@@ -1,0 +1,1 @@
+//! From stored words and numbers to the domain's types.
