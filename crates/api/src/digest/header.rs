@@ -249,14 +249,14 @@ fn value_of(text: &str) -> Result<(Cow<'_, str>, &str), InvalidHeader> {
             .find(['"', '\\'])
             .ok_or(InvalidHeader("a quote is not closed"))?;
         let (before, mark) = rest.split_at(end);
-        if mark.starts_with('"') {
+        if let Some(after) = mark.strip_prefix('"') {
             let value = if unescaped.is_empty() {
                 Cow::Borrowed(before)
             } else {
                 unescaped.push_str(before);
                 Cow::Owned(unescaped)
             };
-            return Ok((value, &mark[1..]));
+            return Ok((value, after));
         }
         let escaped = mark[1..]
             .chars()
