@@ -4,11 +4,16 @@
 //! It must never become part of the product: only development dependencies and `xtask` use it.
 //! It must never skip: where no `mongod` can be had, it fails with a sentence that says what to do.
 
+mod bench_data;
 mod find;
 mod guardian;
+mod random;
+mod raw;
 mod real_mongo;
+pub mod sample;
 mod wait;
 
+pub use bench_data::{BenchData, BenchLoaded};
 pub use find::{MongodSource, find_mongod};
 pub use real_mongo::{RealMongo, RealMongoBuilder};
 pub use wait::wait_for;

@@ -292,13 +292,18 @@ impl RealMongo {
         Ok(running.child.id())
     }
 
-    /// Returns the last lines of the server's log.
+    /// Returns the last warnings and errors of the server's log, and what it printed elsewhere.
     pub fn log_tail(&self) -> String {
-        let path = self.folder.join("mongod.log");
-        let log = fs::read_to_string(&path).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        let tail = lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n");
-        format!("end of {}:\n{tail}", path.display())
+        let read = |name: &str| fs::read_to_string(self.folder.join(name)).unwrap_or_default();
+        let log = read("output.log") + &read("mongod.log");
+        let is_grave =
+            |line: &&str| !line.contains(r#""s":"I""#) && !line.contains("startupWarnings");
+        let grave: Vec<&str> = log.lines().filter(is_grave).collect();
+        let tail = grave[grave.len().saturating_sub(LOG_TAIL_LINES)..].join("\n");
+        format!(
+            "warnings and errors of mongod on port {}:\n{tail}",
+            self.port
+        )
     }
 
     /// Starts the process and waits until it answers; another port if this one is taken.
@@ -422,7 +427,7 @@ impl RealMongo {
 impl Drop for RealMongo {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("mongod on port {}: {}", self.port, self.log_tail());
+            eprintln!("{}", self.log_tail());
         }
         self.kill();
     }

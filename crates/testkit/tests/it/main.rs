@@ -1,3 +1,4 @@
-//! What tests rely on when they start a server of their own.
+//! What tests rely on when they start a server of their own and fill it.
 
 mod real_mongo;
+mod sample;
