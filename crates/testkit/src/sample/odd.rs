@@ -224,3 +224,10 @@ async fn empty_timestamps(client: &Client) -> anyhow::Result<()> {
     .await?;
     Ok(())
 }
+
+fn empty_timestamp() -> Bson {
+    Bson::Timestamp(Timestamp {
+        time: 0,
+        increment: 0,
+    })
+}
