@@ -61,10 +61,7 @@ fn typed_values() -> Vec<Bson> {
         Bson::Double(5e-324),
         Bson::Int64(1),
         Bson::Int64(i64::MIN),
-        Bson::Timestamp(Timestamp {
-            time: 0,
-            increment: 0,
-        }),
+        Bson::Document(doc! { "kept below the top level": empty_timestamp() }),
         Bson::Timestamp(Timestamp {
             time: u32::MAX,
             increment: u32::MAX,
@@ -205,12 +202,9 @@ fn large() -> Vec<Vec<u8>> {
 /// Empty timestamps at the top level. An insert would fill in the server's time (SERVER-88750), so
 /// they are wrapped first and unwrapped by an update, which does not.
 async fn empty_timestamps(client: &Client) -> anyhow::Result<()> {
-    let empty = Bson::Timestamp(Timestamp {
-        time: 0,
-        increment: 0,
-    });
     let wrapped = (0..3).map(|number| {
-        let whole = doc! { "_id": number, "first": empty.clone(), "n": 1, "last": empty.clone() };
+        let (first, last) = (empty_timestamp(), empty_timestamp());
+        let whole = doc! { "_id": number, "first": first, "n": 1, "last": last };
         raw::encoded(&doc! { "_id": number, "whole": whole })
     });
     raw::insert(&client.database("odd"), "empty_timestamps", wrapped).await?;
