@@ -1,0 +1,161 @@
+//! What CI runs, in the order in which it fails fastest. It must never pass with a test that was
+//! not run: the counts of the test runner are read, and an ignored or filtered test is a failure.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, bail, ensure};
+
+use crate::{shell, tidy};
+
+/// Runs everything; the first failure ends it.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let started = Instant::now();
+    step("tidy", tidy::run)?;
+    step("formatting", || {
+        shell::run(&mut shell::cargo(&["fmt", "--all", "--check"]))
+    })?;
+    step("lints", lints)?;
+    let passed = step("tests", tests)?;
+    step("generated files", generated_files)?;
+    eprintln!(
+        "ci: all passed, {passed} tests, in {} s",
+        started.elapsed().as_secs()
+    );
+    Ok(())
+}
+
+/// Runs one step and says how long it took.
+fn step<T>(name: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    eprintln!("ci: {name}");
+    let started = Instant::now();
+    let result = work().with_context(|| format!("the step `{name}` of ci"))?;
+    eprintln!("ci: {name} passed in {} s", started.elapsed().as_secs());
+    Ok(result)
+}
+
+fn lints() -> anyhow::Result<()> {
+    let line = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    shell::run(&mut shell::cargo(&line))
+}
+
+/// Runs all tests of the workspace and returns how many passed.
+fn tests() -> anyhow::Result<u64> {
+    let mut cargo = shell::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    let counts = run_counting(&mut cargo)?;
+    ensure!(counts.failed == 0, "{} tests failed", counts.failed);
+    ensure!(
+        counts.left_out == 0,
+        "{} tests were ignored or filtered out",
+        counts.left_out
+    );
+    ensure!(counts.passed > 0, "no test was run");
+    Ok(counts.passed)
+}
+
+/// What the closing lines of the test runner say, added up.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+    left_out: u64,
+}
+
+/// Runs a test command, shows what it prints, and adds up its closing lines.
+fn run_counting(command: &mut Command) -> anyhow::Result<Counts> {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("start the tests")?;
+    let stdout = child.stdout.take().context("read what the tests print")?;
+    let mut counts = Counts::default();
+    for line in BufReader::new(stdout).lines() {
+        let line = line.context("read what the tests print")?;
+        eprintln!("{line}");
+        counts.add(&line);
+    }
+    let status = child.wait().context("wait for the tests")?;
+    if !status.success() && counts.failed == 0 {
+        bail!("the tests ended with {status}");
+    }
+    Ok(counts)
+}
+
+impl Counts {
+    /// Adds a line like `test result: ok. 5 passed; 0 failed; 0 ignored; 0 measured; 0 filtered
+    /// out; finished in 2.56s`; other lines change nothing.
+    fn add(&mut self, line: &str) {
+        let Some(result) = line.strip_prefix("test result: ") else {
+            return;
+        };
+        let (_, counts) = result.split_once(". ").unwrap_or_default();
+        for count in counts.split("; ") {
+            let Some((number, what)) = count.split_once(' ') else {
+                continue;
+            };
+            let Ok(number) = number.parse::<u64>() else {
+                continue;
+            };
+            match what {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" | "filtered out" => self.left_out += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Checks that committed files which a command generates are what it generates now.
+fn generated_files() -> anyhow::Result<()> {
+    let path = shell::root().join("docs/openapi.json");
+    let committed = fs::read_to_string(&path).context("read docs/openapi.json")?;
+    let line = [
+        "run",
+        "--quiet",
+        "--locked",
+        "--package",
+        "regrow",
+        "--",
+        "openapi",
+    ];
+    let generated = shell::output(&mut shell::cargo(&line)).context("generate openapi.json")?;
+    ensure!(
+        committed == generated,
+        "docs/openapi.json is not what `regrow openapi` prints: run `cargo run -p regrow -- \
+         openapi > docs/openapi.json` and commit it"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_are_added_up() {
+        let mut counts = Counts::default();
+        counts.add("running 3 tests");
+        counts.add("test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 4 filtered out; x");
+        counts
+            .add("test result: FAILED. 1 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out");
+        assert_eq!(
+            counts,
+            Counts {
+                passed: 3,
+                failed: 3,
+                left_out: 5
+            }
+        );
+    }
+}
