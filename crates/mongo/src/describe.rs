@@ -1,6 +1,11 @@
 //! What a deployment is: topology, version, hosts.
 use std::fmt;
 
+use bson::{Document, rawdoc};
+
+use crate::server::Server;
+use crate::{ClusterTime, Error};
+
 /// What [`crate::Deployment::describe`] found.
 #[derive(Clone, Debug)]
 pub struct Description {
@@ -46,5 +51,113 @@ pub struct Version {
 impl fmt::Display for Version {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.text)
+    }
+}
+
+/// Asks the server what it is.
+pub(crate) async fn describe(server: &Server) -> Result<Description, Error> {
+    let hello = Hello::ask(server).await?;
+    let doing = || "describe the deployment".to_owned();
+    let build = server
+        .run("admin", rawdoc! { "buildInfo": 1 }, doing)
+        .await?;
+    let version = version(&build).ok_or_else(|| Error::InvalidReply {
+        doing: doing(),
+        what: "no version".to_owned(),
+    })?;
+    let parameter = rawdoc! { "getParameter": 1, "featureCompatibilityVersion": 1 };
+    let compatibility = permitted(server.run("admin", parameter, doing).await)?;
+    let only_engine =
+        rawdoc! { "serverStatus": 1, "repl": 0, "metrics": 0, "locks": 0, "wiredTiger": 0 };
+    let status = permitted(server.run("admin", only_engine, doing).await)?;
+    let feature_compatibility_version = compatibility.and_then(|reply| {
+        let value = reply.get_document("featureCompatibilityVersion").ok()?;
+        value.get_str("version").ok().map(ToOwned::to_owned)
+    });
+    let storage_engine = status.and_then(|reply| {
+        let engine = reply.get_document("storageEngine").ok()?;
+        engine.get_str("name").ok().map(ToOwned::to_owned)
+    });
+    let hosts = if hello.hosts.is_empty() {
+        server.hosts.split(',').map(ToOwned::to_owned).collect()
+    } else {
+        hello.hosts
+    };
+    Ok(Description {
+        topology: hello.topology,
+        version,
+        feature_compatibility_version,
+        hosts,
+        storage_engine,
+    })
+}
+
+/// Turns "not authorized" into nothing: some facts are worth having only where they may be read.
+fn permitted(reply: Result<Document, Error>) -> Result<Option<Document>, Error> {
+    match reply {
+        Ok(reply) => Ok(Some(reply)),
+        // Some servers that speak the protocol do not have the command.
+        Err(Error::Command {
+            transient: false, ..
+        }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn version(build: &Document) -> Option<Version> {
+    let text = build.get_str("version").ok()?.to_owned();
+    let numbers = build.get_array("versionArray").ok()?;
+    let number = |at: usize| u32::try_from(numbers.get(at)?.as_i32()?).ok();
+    Some(Version {
+        major: number(0)?,
+        minor: number(1)?,
+        patch: number(2)?,
+        text,
+    })
+}
+
+/// What a member says of itself at this moment.
+pub(crate) struct Hello {
+    pub(crate) topology: Topology,
+    pub(crate) hosts: Vec<String>,
+    /// The newest operation that a majority has; none for a standalone server.
+    pub(crate) majority_time: Option<ClusterTime>,
+    /// Whether it speaks a wire version of a server that has snapshot reads (13 is 5.0).
+    pub(crate) has_snapshot_reads: bool,
+}
+
+impl Hello {
+    /// Asks the server; needs no privilege.
+    pub(crate) async fn ask(server: &Server) -> Result<Self, Error> {
+        let doing = || "ask the server what it is".to_owned();
+        let reply = server.run("admin", rawdoc! { "hello": 1 }, doing).await?;
+        let topology = if reply.get_str("msg").is_ok_and(|msg| msg == "isdbgrid") {
+            Topology::Sharded
+        } else if let Ok(name) = reply.get_str("setName") {
+            Topology::ReplicaSet {
+                name: name.to_owned(),
+            }
+        } else {
+            Topology::Standalone
+        };
+        let hosts = reply.get_array("hosts").map_or(Vec::new(), |hosts| {
+            hosts
+                .iter()
+                .filter_map(|host| host.as_str().map(ToOwned::to_owned))
+                .collect()
+        });
+        let majority_time = reply
+            .get_document("lastWrite")
+            .and_then(|write| write.get_document("majorityOpTime"))
+            .and_then(|time| time.get_timestamp("ts"))
+            .ok()
+            .map(ClusterTime::from);
+        let has_snapshot_reads = reply.get_i32("maxWireVersion").unwrap_or_default() >= 13;
+        Ok(Self {
+            topology,
+            hosts,
+            majority_time,
+            has_snapshot_reads,
+        })
     }
 }

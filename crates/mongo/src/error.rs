@@ -64,6 +64,12 @@ pub enum Error {
         /// The first difference, with its namespace.
         what: String,
     },
+    /// A snapshot was to be declared complete before this collection was read to its end.
+    #[error("{namespace} was not read to its end")]
+    NotRead {
+        /// Database and collection.
+        namespace: String,
+    },
     /// Another restore has taken the target over: this one must not write to it any more.
     #[error("the target no longer carries the marker of restore {job}")]
     TargetTaken {
@@ -159,6 +165,12 @@ impl fmt::Display for LostReason {
 /// The safe part of a driver's error: its kind and, where it cannot quote data, its words.
 #[derive(Debug)]
 pub struct Cause(String);
+
+impl Cause {
+    pub(crate) fn from_text(text: String) -> Self {
+        Self(text)
+    }
+}
 
 impl fmt::Display for Cause {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -18,9 +18,12 @@ mod error;
 mod guard;
 mod load;
 mod privilege;
+mod raw;
 mod scan;
+mod server;
 mod snapshot;
 mod target;
+mod timestamp;
 
 pub use catalog::{Catalog, Collection, CollectionKind};
 pub use compare::Difference;

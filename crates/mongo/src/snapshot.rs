@@ -1,5 +1,22 @@
 //! A source at one cluster time: which one, and the proof that the catalog belongs to it.
-use crate::{Catalog, Collection, Error, ScanStream};
+//!
+//! Servers up to 6.0 cannot list their catalog at a past time. So: list it, wait until a majority
+//! has everything that the list could have shown, take that majority time as T, list again. Equal
+//! lists (UUIDs, options and indexes included) mean that the catalog at T is the one listed. A
+//! change after the second list cannot harm: a collection that was dropped or renamed since then
+//! makes its own scan fail, never come out short (`scan.rs`).
+use std::collections::HashSet;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::catalog::{self, Listing};
+use crate::compare::first_change;
+use crate::describe::{Hello, Topology};
+use crate::guard;
+use crate::scan::{self, ReadAt, Scan};
+use crate::server::{Server, code};
+use crate::{Catalog, Collection, CollectionKind, Error, ScanStream};
 
 /// A point in a replica set's history: seconds since 1970 and a count within the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -10,27 +27,194 @@ pub struct ClusterTime {
     pub increment: u32,
 }
 
+impl From<bson::Timestamp> for ClusterTime {
+    fn from(timestamp: bson::Timestamp) -> Self {
+        Self {
+            seconds: timestamp.time,
+            increment: timestamp.increment,
+        }
+    }
+}
+
+impl From<ClusterTime> for bson::Timestamp {
+    fn from(time: ClusterTime) -> Self {
+        Self {
+            time: time.seconds,
+            increment: time.increment,
+        }
+    }
+}
+
+impl std::fmt::Display for ClusterTime {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "({}, {})", self.seconds, self.increment)
+    }
+}
+
 /// A catalog and a time at which all of it can be read; cloning shares it.
 #[derive(Clone)]
-pub struct SourceSnapshot;
+pub struct SourceSnapshot {
+    inner: Arc<Inner>,
+}
+
+/// What scans share with the snapshot that they belong to.
+pub(crate) struct Inner {
+    pub(crate) server: Server,
+    pub(crate) time: Option<ClusterTime>,
+    catalog: Catalog,
+    /// Set once the server has refused a read by UUID for want of a privilege.
+    pub(crate) by_name: AtomicBool,
+    /// The UUIDs of the collections that were read to their end.
+    read: Mutex<HashSet<[u8; 16]>>,
+}
+
+impl Inner {
+    /// Remembers that a collection was read to its end.
+    pub(crate) fn has_read(&self, uuid: [u8; 16]) {
+        self.read
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(uuid);
+    }
+}
+
+/// How often a time is tried before a catalog that keeps changing becomes an error.
+const TRIES_MAX: u32 = 10;
+/// How long the majority may lag behind what was listed.
+const MAJORITY_WAIT: Duration = Duration::from_secs(30);
+/// How long to wait between two looks at the majority time.
+const MAJORITY_POLL: Duration = Duration::from_millis(10);
+
+/// Picks a time and proves the catalog at it.
+pub(crate) async fn begin(server: &Server) -> Result<SourceSnapshot, Error> {
+    let hello = Hello::ask(server).await?;
+    if hello.topology == Topology::Sharded {
+        return unsupported(
+            "snapshots of sharded clusters; use a replica set or a standalone server",
+        );
+    }
+    if let Some(job) = guard::holder(server).await? {
+        return Err(Error::UnfinishedRestore { job });
+    }
+    if hello.topology == Topology::Standalone {
+        let listing = catalog::list(server).await?;
+        return Ok(SourceSnapshot::new(server, None, listing.catalog));
+    }
+    if !hello.has_snapshot_reads {
+        return unsupported(
+            "replica sets older than MongoDB 5.0, which has the first snapshot reads",
+        );
+    }
+    let mut what = String::new();
+    for _ in 0..TRIES_MAX {
+        match bracket(server).await? {
+            Bracket::Proven(time, catalog) => {
+                return Ok(SourceSnapshot::new(server, Some(time), catalog));
+            }
+            Bracket::Changed(change) => what = change,
+        }
+        tracing::debug!(change = %what, "the catalog changed while it was listed");
+    }
+    Err(Error::CatalogChanged { what })
+}
+
+fn unsupported<T>(what: &str) -> Result<T, Error> {
+    Err(Error::Unsupported {
+        what: what.to_owned(),
+    })
+}
+
+/// What one try of listing, waiting and listing again gave.
+enum Bracket {
+    Proven(ClusterTime, Catalog),
+    Changed(String),
+}
+
+async fn bracket(server: &Server) -> Result<Bracket, Error> {
+    let before = match listing(server).await? {
+        Ok(listing) => listing,
+        Err(change) => return Ok(Bracket::Changed(change)),
+    };
+    let time = majority_time(server, before.time).await?;
+    let after = match listing(server).await? {
+        Ok(listing) => listing,
+        Err(change) => return Ok(Bracket::Changed(change)),
+    };
+    Ok(match first_change(&before.catalog, &after.catalog) {
+        Some(change) => Bracket::Changed(change),
+        None => Bracket::Proven(time, after.catalog),
+    })
+}
+
+/// Lists the catalog; a collection that vanishes meanwhile is a change, not an error.
+async fn listing(server: &Server) -> Result<Result<Listing, String>, Error> {
+    match catalog::list(server).await {
+        Ok(listing) => Ok(Ok(listing)),
+        Err(Error::Command {
+            code: code::NAMESPACE_NOT_FOUND,
+            doing,
+            ..
+        }) => Ok(Err(format!("{doing}: it is gone"))),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns the newest time that a majority has, once that is not earlier than `at_least`.
+async fn majority_time(
+    server: &Server,
+    at_least: Option<ClusterTime>,
+) -> Result<ClusterTime, Error> {
+    let doing = || "wait for the majority to have what was listed".to_owned();
+    let wait = async {
+        loop {
+            if let Some(time) = Hello::ask(server).await?.majority_time
+                && Some(time) >= at_least
+            {
+                return Ok(time);
+            }
+            tokio::time::sleep(MAJORITY_POLL).await;
+        }
+    };
+    tokio::time::timeout(MAJORITY_WAIT, wait)
+        .await
+        .unwrap_or_else(|_| {
+            Err(Error::Network {
+                doing: doing(),
+                source: crate::Cause::from_text(format!("not within {MAJORITY_WAIT:?}")),
+            })
+        })
+}
 
 impl SourceSnapshot {
+    fn new(server: &Server, time: Option<ClusterTime>, catalog: Catalog) -> Self {
+        let inner = Inner {
+            server: server.clone(),
+            time,
+            catalog,
+            by_name: AtomicBool::new(false),
+            read: Mutex::default(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
     /// Returns the time that everything is read at; none for a standalone server, whose
     /// collections are read one after the other without any consistency between them.
     pub fn time(&self) -> Option<ClusterTime> {
-        unimplemented!()
+        self.inner.time
     }
 
     /// Returns the catalog at that time.
     pub fn catalog(&self) -> &Catalog {
-        unimplemented!()
+        &self.inner.catalog
     }
 
     /// Tells whether the collection is read as it was at [`SourceSnapshot::time`]. Not so for capped
     /// collections, which refuse snapshot reads (as they are when they are read, not earlier than
     /// the time), nor on standalone servers.
-    pub fn exact(&self, _collection: &Collection) -> bool {
-        unimplemented!()
+    pub fn exact(&self, collection: &Collection) -> bool {
+        self.inner.time.is_some() && !collection.is_capped()
     }
 
     /// Reads a collection of this catalog from beginning to end, in natural order, as raw batches of
@@ -38,13 +222,38 @@ impl SourceSnapshot {
     ///
     /// The stream ends after its first error. [`Error::SnapshotLost`] means that the collection
     /// can no longer be read at this time: begin again. Dropping the stream closes the cursor.
-    pub fn scan(&self, _collection: &Collection) -> ScanStream {
-        unimplemented!()
+    pub fn scan(&self, collection: &Collection) -> ScanStream {
+        if collection.kind == CollectionKind::View {
+            return scan::nothing();
+        }
+        let at = match self.inner.time {
+            None => ReadAt::Now,
+            Some(_) if collection.is_capped() => ReadAt::Majority,
+            Some(time) => ReadAt::Time(time),
+        };
+        scan::stream(Scan::of_snapshot(Arc::clone(&self.inner), collection, at))
     }
 
-    /// Proves that what was read is the state at the time; call it after all scans, before the
-    /// snapshot is declared complete. Fails with [`Error::CatalogChanged`] where there is no proof.
+    /// Proves that everything was read; call it after all scans, before the snapshot is declared
+    /// complete.
+    ///
+    /// That each scan read the state at the time is proven scan by scan; what is left to prove is
+    /// that no collection of the catalog was left out or broken off: [`Error::NotRead`].
     pub async fn finish(&self) -> Result<(), Error> {
-        unimplemented!()
+        let read = self
+            .inner
+            .read
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let missing = self.inner.catalog.collections.iter().find(|collection| {
+            collection.kind != CollectionKind::View
+                && !collection.uuid.is_some_and(|uuid| read.contains(&uuid))
+        });
+        match missing {
+            Some(collection) => Err(Error::NotRead {
+                namespace: collection.namespace(),
+            }),
+            None => Ok(()),
+        }
     }
 }
