@@ -17,8 +17,9 @@ use crate::link::Link;
 pub struct KeyEntry {
     /// The block of addresses; a single address is a block of one.
     pub cidr_block: String,
-    /// How many requests came from the block.
-    pub count: u64,
+    /// How many requests came from the block, where that is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
     /// When the entry was made.
     pub created: Date,
     /// The single address, when the entry is one.

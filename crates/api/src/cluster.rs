@@ -48,12 +48,45 @@ pub struct ProviderSettings {
     pub provider_name: String,
 }
 
+/// Whether a cluster grows by itself; clients look into it without asking whether it is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AutoScaling {
+    /// Growth of the instance.
+    pub compute: ComputeAutoScaling,
+    /// Whether the disk grows; always false.
+    #[serde(rename = "diskGBEnabled")]
+    pub disk_gb_enabled: bool,
+}
+
+/// Whether an instance grows by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ComputeAutoScaling {
+    /// Whether the instance grows; always false.
+    pub enabled: bool,
+    /// Whether the instance shrinks; always false.
+    pub scale_down_enabled: bool,
+}
+
+/// Whether a cluster has a connector for business intelligence.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BiConnector {
+    /// Always false.
+    pub enabled: bool,
+}
+
 /// A cluster that Regrow protects as an M2 or M5.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Cluster {
+    /// Whether the cluster grows by itself.
+    pub auto_scaling: AutoScaling,
     /// Always false: that is the backup of larger tiers.
     pub backup_enabled: bool,
+    /// Whether there is a connector for business intelligence.
+    pub bi_connector: BiConnector,
     /// `REPLICASET`, or `SHARDED`.
     pub cluster_type: String,
     /// Where the cluster can be reached.
@@ -84,6 +117,16 @@ pub struct Cluster {
         skip_serializing_if = "Option::is_none"
     )]
     pub mongodb_version: Option<String>,
+    /// Addresses of the servers, without user, password and options.
+    #[serde(default, rename = "mongoURI", skip_serializing_if = "Option::is_none")]
+    pub mongo_uri: Option<String>,
+    /// The same with options.
+    #[serde(
+        default,
+        rename = "mongoURIWithOptions",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub mongo_uri_with_options: Option<String>,
     /// Name of the cluster.
     pub name: String,
     /// How many shards there are.
@@ -101,6 +144,6 @@ pub struct Cluster {
     /// Always empty.
     #[serde(default)]
     pub tags: Vec<String>,
-    /// Always false.
+    /// Whether removal is refused.
     pub termination_protection_enabled: bool,
 }

@@ -77,6 +77,16 @@ codes! {
     /// Address.
     CannotRemoveCallerFromAccessList "CANNOT_REMOVE_CALLER_FROM_ACCESS_LIST" 400 1
         "The address {0} is the one this request came from; remove it from another address.";
+    /// Regrow cannot delete what is not finished; snapshot.
+    CannotDeleteInProgressSnapshot "CANNOT_DELETE_IN_PROGRESS_SNAPSHOT" 400 1
+        "The snapshot {0} is still in progress.";
+    /// A project with clusters.
+    CannotCloseGroupActiveAtlasClusters "CANNOT_CLOSE_GROUP_ACTIVE_ATLAS_CLUSTERS" 409 0
+        "The project still has clusters; remove them first.";
+    /// Cluster.
+    CannotTerminateProtectedCluster
+        "CANNOT_TERMINATE_CLUSTER_WHEN_TERMINATION_PROTECTION_ENABLED" 400 1
+        "The cluster {0} is protected from removal; take its termination protection off first.";
     /// No right on the source or on the target.
     CannotRestoreToTarget "CANNOT_RESTORE_TO_TARGET" 403 0
         "The API key may not restore this snapshot to this target.";
@@ -95,14 +105,28 @@ codes! {
         "There is no cluster named {0} in project {1}.";
     /// Regrow's own: what was found does not allow the change.
     Conflict "CONFLICT" 409 0 "The request conflicts with the present state.";
-    /// Regrow's own: the link of a download has expired; job id.
-    DownloadLinkExpired "DOWNLOAD_LINK_EXPIRED" 410 1
-        "The download link of job {0} has expired; request a new download.";
+    /// Regrow's own: the deployment refused the user or password.
+    DeploymentAuthenticationFailed "DEPLOYMENT_AUTHENTICATION_FAILED" 400 0
+        "The deployment refused the user or password.";
+    /// Regrow's own: the user lacks a privilege.
+    DeploymentPrivilegeMissing "DEPLOYMENT_PRIVILEGE_MISSING" 400 0
+        "The deployment's user lacks a privilege.";
+    /// Regrow's own: no server answered.
+    DeploymentUnreachable "DEPLOYMENT_UNREACHABLE" 400 0
+        "No server of the deployment answered.";
+    /// Regrow's own: a topology or version that is not handled.
+    DeploymentUnsupported "DEPLOYMENT_UNSUPPORTED" 400 0
+        "The deployment is of a kind that is not supported.";
+    /// Regrow's own: the link of a download has expired.
+    DownloadLinkExpired "DOWNLOAD_LINK_EXPIRED" 410 0
+        "This download link has expired; request a new download.";
     /// Name, project.
     DuplicateClusterName "DUPLICATE_CLUSTER_NAME" 400 2
         "There is already a cluster named {0} in project {1}.";
     /// Not offered for this kind of cluster.
     FeatureUnsupported "FEATURE_UNSUPPORTED" 403 0 "This is not supported here.";
+    /// Project name.
+    GroupAlreadyExists "GROUP_ALREADY_EXISTS" 409 1 "There is already a project named {0}.";
     /// Project name.
     GroupNameNotFound "GROUP_NAME_NOT_FOUND" 404 1 "There is no project named {0}.";
     /// Project id.

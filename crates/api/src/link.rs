@@ -49,3 +49,32 @@ pub const SNAPSHOT: &str = "https://cloud.mongodb.com/snapshot";
 pub const SNAPSHOTS: &str = "https://cloud.mongodb.com/snapshots";
 /// Relation to the restore jobs of a cluster.
 pub const RESTORE_JOBS: &str = "https://cloud.mongodb.com/restoreJobs";
+
+/// Writes a name as one segment of a path: all but unreserved characters are percent-encoded.
+pub fn segment(name: &str) -> String {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut encoded = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~:@".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            encoded.push(char::from(HEX[usize::from(byte >> 4)]));
+            encoded.push(char::from(HEX[usize::from(byte & 0x0f)]));
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::segment;
+
+    #[test]
+    fn a_name_is_one_segment_of_a_path() {
+        assert_eq!(segment("aws-cluster_1.x~"), "aws-cluster_1.x~");
+        assert_eq!(segment("192.0.2.0/24"), "192.0.2.0%2F24");
+        assert_eq!(segment("2001:db8::/32"), "2001:db8::%2F32");
+        assert_eq!(segment("Vögel & Co?"), "V%C3%B6gel%20%26%20Co%3F");
+    }
+}

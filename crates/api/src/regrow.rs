@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::body::{Body, required};
 use crate::cluster::StateName;
 use crate::date::Date;
-use crate::error::ApiError;
+use crate::error::{ApiError, Code};
 use crate::id::Id;
 use crate::link::Link;
 use crate::snapshot::SnapshotType;
@@ -47,6 +47,9 @@ pub struct AttachCluster {
     /// Whether the first snapshot is taken at once; it is when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub take_snapshot: Option<bool>,
+    /// Whether removal is refused; it is not when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub termination_protection: Option<bool>,
     /// What the cluster is treated as.
     pub tier: Tier,
 }
@@ -83,7 +86,111 @@ impl AttachCluster {
             continuous_backup: body.flag("continuousBackup")?,
             name: required(body.filled_text("name")?, "name")?,
             take_snapshot: body.flag("takeSnapshot")?,
+            termination_protection: body.flag("terminationProtection")?,
             tier: required(body.choice("tier", &TIERS)?, "tier")?,
+        })
+    }
+}
+
+/// The body of a request to change a cluster's options; absent members stay as they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeCluster {
+    /// Whether a serverless instance keeps its snapshots for 35 days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub continuous_backup: Option<bool>,
+    /// Whether removal is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub termination_protection: Option<bool>,
+}
+
+impl ChangeCluster {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// What [`crate::body`] says of each fault.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ApiError> {
+        let mut body = Body::parse(bytes, &["continuousBackup", "terminationProtection"])?;
+        Ok(Self {
+            continuous_backup: body.flag("continuousBackup")?,
+            termination_protection: body.flag("terminationProtection")?,
+        })
+    }
+}
+
+/// The body of a request for a snapshot on demand.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TakeSnapshot {
+    /// How many days the snapshot is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention_in_days: Option<u32>,
+}
+
+impl TakeSnapshot {
+    /// Reads the body, which may be empty.
+    ///
+    /// # Errors
+    /// What [`crate::body`] says of each fault.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ApiError> {
+        const DAYS: &str = "retentionInDays";
+        let mut body = Body::parse(bytes, &[DAYS])?;
+        let days = body.number(DAYS)?.map(|days| match u32::try_from(days) {
+            Ok(0) | Err(_) => Err(ApiError::new(Code::AttributeNegativeOrZero, [DAYS])),
+            Ok(days) => Ok(days),
+        });
+        Ok(Self {
+            retention_in_days: days.transpose()?,
+        })
+    }
+}
+
+/// The body of a request for a restore between clusters of any tier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StartRestore {
+    /// Names the snapshot.
+    pub snapshot_id: Id,
+    /// Name of the target cluster.
+    pub target_cluster_name: String,
+    /// Names the project of the target cluster; the source's own when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_group_id: Option<Id>,
+}
+
+impl StartRestore {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// What [`crate::body`] says of each fault.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ApiError> {
+        const TARGET: &str = "targetClusterName";
+        let mut body = Body::parse(bytes, &["snapshotId", TARGET, "targetGroupId"])?;
+        Ok(Self {
+            snapshot_id: required(body.id("snapshotId")?, "snapshotId")?,
+            target_cluster_name: required(body.filled_text(TARGET)?, TARGET)?,
+            target_group_id: body.id("targetGroupId")?,
+        })
+    }
+}
+
+/// The body of a request for a download of any cluster's snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StartDownload {
+    /// Names the snapshot.
+    pub snapshot_id: Id,
+}
+
+impl StartDownload {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// What [`crate::body`] says of each fault.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ApiError> {
+        let mut body = Body::parse(bytes, &["snapshotId"])?;
+        Ok(Self {
+            snapshot_id: required(body.id("snapshotId")?, "snapshotId")?,
         })
     }
 }
@@ -99,30 +206,27 @@ pub struct Cluster {
     pub create_date: Date,
     /// Names the cluster's project.
     pub group_id: Id,
+    /// Addresses of the servers.
+    pub hosts: Vec<String>,
     /// Names the cluster.
     pub id: Id,
-    /// The cluster itself and its snapshots.
+    /// The cluster itself, its restores and its snapshots.
     #[serde(default)]
     pub links: Vec<Link>,
     /// The server's version when it was last seen.
-    #[serde(
-        default,
-        rename = "mongoDBVersion",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub mongodb_version: Option<String>,
+    #[serde(rename = "mongoDBVersion")]
+    pub mongodb_version: String,
     /// Name of the cluster.
     pub name: String,
-    /// When the schedule takes the next snapshot.
+    /// Name of the replica set; absent for a standalone server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_snapshot_at: Option<Date>,
+    pub replica_set: Option<String>,
     /// What the cluster is doing.
     pub state_name: StateName,
+    /// Whether removal is refused.
+    pub termination_protection: bool,
     /// What the cluster is treated as.
     pub tier: Tier,
-    /// `REPLICASET`, `STANDALONE` or `SHARDED`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub topology: Option<String>,
 }
 
 /// How far a job is.
@@ -139,8 +243,6 @@ pub struct Progress {
     /// Documents expected, when that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documents_total: Option<u64>,
-    /// What the job is at, in a word.
-    pub phase: String,
 }
 
 /// A moment in the order of the source's writes.
@@ -185,8 +287,7 @@ pub struct Snapshot {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documents: Option<u64>,
     /// When the snapshot will be deleted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Date>,
+    pub expires_at: Date,
     /// Why the snapshot failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_reason: Option<String>,
@@ -224,19 +325,18 @@ pub struct Snapshot {
     pub stored_bytes: Option<u64>,
 }
 
-/// What a restore found when it compared one collection of the target with the snapshot.
+/// What a restore put into one collection of the target, and what it found when it compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CollectionReport {
-    /// Documents in the target.
+    /// Bytes of documents put there.
+    pub bytes: u64,
+    /// Documents put there.
     pub documents: u64,
-    /// Whether all of it is as in the snapshot: documents, options, indexes.
-    pub exact: bool,
-    /// What differs, when something does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mismatch: Option<String>,
     /// Database and collection.
     pub namespace: String,
+    /// Whether count, fingerprint, options and indexes were found equal to the snapshot's.
+    pub verified: bool,
 }
 
 /// A restore or download of any cluster, with what the documented shapes have no room for.
@@ -251,8 +351,7 @@ pub struct Restore {
     /// What the job delivers.
     pub delivery_type: DeliveryType,
     /// When the job or its link expires.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Date>,
+    pub expires_at: Date,
     /// Why the job failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_reason: Option<String>,
@@ -274,9 +373,9 @@ pub struct Restore {
     pub report: Option<Vec<CollectionReport>>,
     /// Names the snapshot.
     pub snapshot_id: Id,
-    /// When the job began.
+    /// Where the archive is to be had; downloads only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<Date>,
+    pub snapshot_url: Option<String>,
     /// Where the job stands.
     pub status: Status,
     /// Name of the target cluster.

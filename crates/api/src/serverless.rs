@@ -60,6 +60,6 @@ pub struct Instance {
     /// Always empty.
     #[serde(default)]
     pub tags: Vec<String>,
-    /// Always false.
+    /// Whether removal is refused.
     pub termination_protection_enabled: bool,
 }

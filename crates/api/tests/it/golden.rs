@@ -38,6 +38,11 @@ fn every_fixture_comes_out_as_it_went_in() {
     check::<api::access_list::KeyEntry>("key_access_list_entry");
     check::<api::access_list::ProjectEntry>("project_access_list_entry");
     check::<api::root::SystemStatus>("root");
+    check::<api::regrow::Cluster>("regrow_cluster");
+    check::<api::regrow::Snapshot>("regrow_snapshot");
+    check::<api::regrow::Snapshot>("regrow_snapshot_failed");
+    check::<api::regrow::Restore>("regrow_restore");
+    check::<api::regrow::Restore>("regrow_restore_running");
     check::<ErrorDocument>("error");
 }
 

@@ -3,7 +3,8 @@
 use api::ApiError;
 use api::access_list::CreateEntry;
 use api::api_key::CreateApiKey;
-use api::regrow::{AttachCluster, Tier};
+use api::group::CreateGroup;
+use api::regrow::{AttachCluster, TakeSnapshot, Tier};
 use api::restore_job::DeliveryType;
 use api::{restore_job, tenant};
 
@@ -153,4 +154,30 @@ fn attaching_a_cluster_never_shows_its_connection_string() {
     );
     let body = r#"{"name":"a","connectionString":"b","tier":"M0"}"#;
     refused(parse(body), "INVALID_ENUM_VALUE", &["M0"]);
+}
+
+#[test]
+fn a_snapshot_on_demand_needs_no_body_but_a_whole_number_of_days() {
+    let parse = |text: &str| TakeSnapshot::parse(text.as_bytes());
+    assert_eq!(parse("").unwrap().retention_in_days, None);
+    assert_eq!(
+        parse(r#"{"retentionInDays":3}"#).unwrap().retention_in_days,
+        Some(3)
+    );
+    let body = r#"{"retentionInDays":0}"#;
+    refused(
+        parse(body),
+        "ATTRIBUTE_NEGATIVE_OR_ZERO",
+        &["retentionInDays"],
+    );
+    let body = r#"{"retentionInDays":"3"}"#;
+    refused(parse(body), "INVALID_JSON_ATTRIBUTE", &["retentionInDays"]);
+}
+
+#[test]
+fn a_project_needs_a_name_and_an_organization() {
+    let parse = |text: &str| CreateGroup::parse(text.as_bytes());
+    let body = format!(r#"{{"name":"a","orgId":"{PROJECT}","withDefaultAlertsSettings":true}}"#);
+    assert_eq!(parse(&body).unwrap().name, "a");
+    refused(parse(r#"{"name":"a"}"#), "MISSING_ATTRIBUTE", &["orgId"]);
 }
