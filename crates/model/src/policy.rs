@@ -17,10 +17,15 @@ pub fn interval_ms(tier: Tier) -> i64 {
     }
 }
 
+/// How long after a failed scheduled snapshot another is tried, instead of waiting for the
+/// next interval with nothing to show for this one.
+pub const RETRY_AFTER_MS: i64 = HOUR_MS;
+
 /// Returns when the next scheduled snapshot is due.
 ///
-/// Due times are whole intervals after `created_at`. After an outage only the latest missed
-/// one is due, not each of them. `last` is when the latest scheduled snapshot was due.
+/// Due times are whole intervals after `created_at`; that at `created_at` itself is taken
+/// when the cluster is attached. After an outage only the latest missed one is due, not each
+/// of them. `last` is when the latest scheduled snapshot was due.
 pub fn next_due(
     tier: Tier,
     created_at: Timestamp,
@@ -32,10 +37,12 @@ pub fn next_due(
         let since_creation = time.millis_since(created_at).max(0);
         created_at.plus_millis(since_creation - since_creation % interval)
     };
-    match last {
-        // Also where a clock was set back and `last` lies in the future.
-        Some(last) if last >= latest_at(now) => latest_at(last).plus_millis(interval),
-        _ => latest_at(now),
+    let last = last.unwrap_or(created_at);
+    // `last` lies in the future where a clock was set back.
+    if last >= latest_at(now) {
+        latest_at(last).plus_millis(interval)
+    } else {
+        latest_at(now)
     }
 }
 
@@ -73,9 +80,11 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_without_any_snapshot_is_due_at_once() {
-        check(Tier::M2, None, 0, 0);
-        check(Tier::M2, None, 23, 0);
+    fn a_cluster_without_any_snapshot_waits_for_the_first_interval() {
+        check(Tier::M2, None, 0, 24);
+        check(Tier::M2, None, 23, 24);
+        check(Tier::M2, None, 24, 24);
+        check(Tier::M2, None, 49, 48);
     }
 
     proptest! {

@@ -1,0 +1,172 @@
+//! A snapshot as a `.tar.gz` in the layout that stock `mongorestore` takes, streamed.
+//!
+//! `dump/<database>/<collection>.bson` and `.metadata.json`, beside them `RESTORE.txt`. Sizes
+//! come from the manifest, so nothing is staged on disk or held in memory. The bytes follow
+//! from the snapshot and this program's version alone (fixed times, order and level), which
+//! is what the entity tag promises. An error in the middle ends the stream with an error,
+//! never as if it were whole.
+
+mod dump;
+mod tarball;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
+use model::{Error, SnapshotId};
+use tokio::sync::mpsc;
+use vault::{CollectionManifest, Manifest, ReadOptions, Repository};
+
+use crate::namespace;
+use tarball::Tarball;
+
+/// Raised when the same snapshot would give other bytes.
+const FORMAT: u32 = 1;
+
+/// Most bytes of documents read ahead of the client.
+const READ_AHEAD_BYTES: usize = 4 << 20;
+
+/// Pieces waiting for the client; a piece is what one block compresses to.
+const PIECES_WAITING: usize = 4;
+
+/// Why a stream ended early.
+#[derive(Debug, thiserror::Error)]
+enum StreamError {
+    #[error("read the snapshot")]
+    Vault(#[from] vault::Error),
+    #[error("compress the archive")]
+    Io(#[from] std::io::Error),
+    #[error("{namespace} has {found} bytes instead of the manifest's {expected}")]
+    Size {
+        namespace: String,
+        found: u64,
+        expected: u64,
+    },
+    #[error("compressing panicked")]
+    Compression(#[from] tokio::task::JoinError),
+    #[error("the client went away")]
+    Gone,
+}
+
+/// A snapshot that can be streamed as an archive.
+pub struct Archive {
+    repository: Repository,
+    manifest: Manifest,
+    small: Vec<dump::SmallFile>,
+}
+
+impl Archive {
+    pub(crate) fn of(repository: Repository, manifest: Manifest) -> Result<Archive, Error> {
+        let small = dump::small_files(&manifest).map_err(Error::internal)?;
+        Ok(Archive {
+            repository,
+            manifest,
+            small,
+        })
+    }
+
+    /// Returns the snapshot's id.
+    pub fn snapshot(&self) -> SnapshotId {
+        SnapshotId::from_bytes(self.manifest.snapshot.0)
+    }
+
+    /// Returns the name to save it under.
+    pub fn file_name(&self) -> String {
+        format!("restore-{}.tar.gz", self.snapshot())
+    }
+
+    /// Returns a strong entity tag, in quotes.
+    pub fn entity_tag(&self) -> String {
+        format!(
+            "\"{}-{}-{FORMAT}\"",
+            self.snapshot(),
+            env!("CARGO_PKG_VERSION")
+        )
+    }
+
+    /// Returns the bytes; they are made as they are taken.
+    pub fn stream(self) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static {
+        let (sender, receiver) = mpsc::channel(PIECES_WAITING);
+        tokio::spawn(async move {
+            let snapshot = self.snapshot();
+            match self.write(&sender).await {
+                Ok(()) | Err(StreamError::Gone) => {}
+                Err(error) => {
+                    tracing::error!(snapshot.id = %snapshot, error = ?error,
+                        "an archive broke off");
+                    let _ = sender.send(Err(std::io::Error::other(error))).await;
+                }
+            }
+        });
+        stream::unfold(receiver, |mut receiver| async move {
+            receiver.recv().await.map(|piece| (piece, receiver))
+        })
+    }
+
+    async fn write(mut self, sender: &Sender) -> Result<(), StreamError> {
+        let mtime = self.manifest.created_at_ms / 1000;
+        let mut tarball = Tarball::new(mtime);
+        for file in std::mem::take(&mut self.small) {
+            tarball.begin(&file.path, file.content.len() as u64)?;
+            tarball.write(&file.content)?;
+            tarball.end()?;
+            send(sender, tarball.take()).await?;
+        }
+        for collection in &self.manifest.collections {
+            if let Some(path) = dump::data_path(collection) {
+                tarball.begin(&path, collection.bytes)?;
+                tarball = self.write_documents(collection, tarball, sender).await?;
+                tarball.end()?;
+            }
+        }
+        send(sender, tarball.finish()?).await
+    }
+
+    async fn write_documents(
+        &self,
+        collection: &CollectionManifest,
+        mut tarball: Tarball,
+        sender: &Sender,
+    ) -> Result<Tarball, StreamError> {
+        let options = ReadOptions {
+            read_ahead_bytes: READ_AHEAD_BYTES,
+        };
+        let mut blocks = Box::pin(self.repository.blocks(collection, options));
+        let mut found = 0;
+        while let Some(block) = blocks.next().await {
+            let block = block?;
+            // Compressing a block takes milliseconds: off the threads that answer requests.
+            let compressed = tokio::task::spawn_blocking(move || {
+                let mut written = 0;
+                for document in block.documents() {
+                    tarball.write(document)?;
+                    written += document.len() as u64;
+                }
+                Ok::<_, std::io::Error>((tarball, written))
+            });
+            let (returned, written) = compressed.await??;
+            tarball = returned;
+            found += written;
+            send(sender, tarball.take()).await?;
+        }
+        if found != collection.bytes {
+            let namespace = namespace::namespace(collection);
+            return Err(StreamError::Size {
+                namespace,
+                found,
+                expected: collection.bytes,
+            });
+        }
+        Ok(tarball)
+    }
+}
+
+type Sender = mpsc::Sender<Result<Bytes, std::io::Error>>;
+
+async fn send(sender: &Sender, piece: Vec<u8>) -> Result<(), StreamError> {
+    if piece.is_empty() {
+        return Ok(());
+    }
+    sender
+        .send(Ok(piece.into()))
+        .await
+        .map_err(|_| StreamError::Gone)
+}

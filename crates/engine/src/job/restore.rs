@@ -1,0 +1,194 @@
+//! Putting one snapshot onto a target and proving it.
+//!
+//! The target is marked unfinished before the first change and released after the last
+//! proof, so it never looks finished when it is not. Every step can be done again: an attempt
+//! that follows a crash begins at the first, which empties the target.
+
+use futures::FutureExt;
+use model::{Cluster, CollectionReport, RestoreReport, Snapshot};
+use mongo::{Collection, CollectionKind, Description, Target, Topology};
+use vault::{CollectionManifest, Manifest};
+
+use crate::Engine;
+use crate::deployment::ConnectError;
+use crate::namespace::{self, InvalidEntry};
+use crate::pump::{self, Counter, PumpError};
+
+/// Why a restore failed; what is shown of it holds no secrets.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Pump(#[from] PumpError),
+    #[error(transparent)]
+    Manifest(#[from] InvalidEntry),
+    #[error(transparent)]
+    Incompatible(#[from] model::Error),
+    #[error("{namespace} is not what the snapshot holds: {what}")]
+    Mismatch { namespace: String, what: String },
+}
+
+impl From<mongo::Error> for Error {
+    fn from(error: mongo::Error) -> Self {
+        Error::Pump(PumpError::Mongo(error))
+    }
+}
+
+impl From<vault::Error> for Error {
+    fn from(error: vault::Error) -> Self {
+        Error::Pump(PumpError::Vault(error))
+    }
+}
+
+/// Fails unless a target of that description can take the snapshot: not sharded, and of the
+/// same or a later release series than the snapshot's source.
+pub(crate) fn check_compatible(
+    snapshot: &Snapshot,
+    target: &Cluster,
+    description: &Description,
+) -> Result<(), model::Error> {
+    if description.topology == Topology::Sharded {
+        return Err(model::Error::TargetSharded(target.name.clone()));
+    }
+    let found = (description.version.major, description.version.minor);
+    match release_series(&snapshot.mongodb_version) {
+        Some(needed) if found < needed => Err(model::Error::VersionMismatch {
+            snapshot: snapshot.mongodb_version.clone(),
+            target: description.version.text.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn release_series(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.split('.').map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => Some((major, minor)),
+        _ => None,
+    }
+}
+
+/// Puts `snapshot` onto `target`; returns a row per collection once all was found equal.
+pub(crate) async fn put_back(
+    engine: &Engine,
+    restore: model::RestoreId,
+    snapshot: &Snapshot,
+    target: &Cluster,
+    counter: &Counter,
+) -> Result<RestoreReport, Error> {
+    counter.reset();
+    let stored_id = vault::SnapshotId(snapshot.id.to_bytes());
+    let manifest = engine.parts.repository.manifest(stored_id).await?;
+    // Everything is read from the manifest before the target is touched.
+    let catalog = namespace::catalog(&manifest)?;
+    counter.set_total(manifest.totals.documents, manifest.totals.bytes);
+    let deployment = engine.connect(target.id).await?;
+    check_compatible(snapshot, target, &deployment.describe().await?)?;
+    deployment.require_target().await?;
+    let held = deployment.target(&restore.to_string()).await?;
+    held.begin().await?;
+    held.wipe().await?;
+    let put = Put {
+        engine,
+        manifest: &manifest,
+        target: &held,
+        counter,
+    };
+    let report = put.collections(&catalog.collections).await?;
+    put.views(&catalog.collections).await?;
+    held.barrier().await?;
+    if let Some(difference) = held.compare_catalog(&catalog).await?.into_iter().next() {
+        return Err(Error::Mismatch {
+            namespace: difference.namespace,
+            what: difference.what,
+        });
+    }
+    held.held().await?;
+    held.release().await?;
+    Ok(report)
+}
+
+struct Put<'a> {
+    engine: &'a Engine,
+    manifest: &'a Manifest,
+    target: &'a Target,
+    counter: &'a Counter,
+}
+
+impl Put<'_> {
+    async fn collections(&self, catalog: &[Collection]) -> Result<RestoreReport, Error> {
+        let stored = self.manifest.collections.iter();
+        let mut work = Vec::with_capacity(catalog.len());
+        for (stored, collection) in stored.zip(catalog) {
+            if collection.kind != CollectionKind::View {
+                work.push(self.collection(stored, collection).boxed());
+            }
+        }
+        let cursors = self.engine.parts.config.cursors;
+        let mut collections = pump::side_by_side(work, cursors).await?;
+        collections.sort_by(|a, b| a.namespace.cmp(&b.namespace));
+        Ok(RestoreReport { collections })
+    }
+
+    /// Loads a collection, builds its indexes, reads it back and compares; only then may
+    /// anything in it expire.
+    async fn collection(
+        &self,
+        stored: &CollectionManifest,
+        collection: &Collection,
+    ) -> Result<CollectionReport, Error> {
+        let repository = &self.engine.parts.repository;
+        self.target.create(collection).await?;
+        pump::up(
+            repository,
+            stored,
+            &self.target.loader(collection),
+            self.counter,
+        )
+        .await?;
+        self.target.build_indexes(collection).await?;
+        let found = pump::fingerprint(repository, self.target.read_back(collection)).await?;
+        let expected = stored.fingerprint();
+        if found != expected {
+            let what = if found.documents == expected.documents {
+                "its documents differ".to_owned()
+            } else {
+                format!(
+                    "{} documents instead of {}",
+                    found.documents, expected.documents
+                )
+            };
+            return Err(Error::Mismatch {
+                namespace: namespace::namespace(stored),
+                what,
+            });
+        }
+        self.target.finish_collection(collection).await?;
+        Ok(CollectionReport {
+            namespace: namespace::namespace(stored),
+            documents: stored.documents,
+            size_bytes: stored.bytes,
+            verified: true,
+        })
+    }
+
+    async fn views(&self, catalog: &[Collection]) -> Result<(), Error> {
+        for view in catalog.iter().filter(|c| c.kind == CollectionKind::View) {
+            self.target.create_view(view).await?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_series_is_the_first_two_numbers() {
+        assert_eq!(release_series("6.0.5"), Some((6, 0)));
+        assert_eq!(release_series("7.0.0-rc1"), Some((7, 0)));
+        assert_eq!(release_series("unknown"), None);
+    }
+}

@@ -1,0 +1,190 @@
+//! Taking one snapshot by scan: all collections at one cluster time, by UUID.
+//!
+//! A collection that is dropped or renamed while it is read, or a history window that
+//! passes, costs a new start at a later time; packs of the abandoned start are garbage that
+//! the sweep collects. The manifest is the commit point: an attempt that finds one already
+//! written by an earlier attempt only has to say so.
+
+use std::time::Duration;
+
+use futures::FutureExt;
+use model::{Cluster, Consistency, SnapshotOutcome};
+use mongo::{CollectionKind, Description, SourceSnapshot, Topology};
+use tokio_util::sync::CancellationToken;
+use vault::{Manifest, SnapshotHeader, Source, WriteOptions};
+
+use crate::deployment::ConnectError;
+use crate::pump::{self, Counter, PumpError};
+use crate::{Engine, namespace};
+
+/// Starts of one attempt: each at a later time than the one before.
+const STARTS_MAX: u32 = 5;
+
+/// Pause after the first start that failed for a passing reason; doubled each time.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Why a snapshot failed; what is shown of it holds no secrets.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Pump(#[from] PumpError),
+    #[error("sharded clusters are not supported yet")]
+    Sharded,
+}
+
+impl From<mongo::Error> for Error {
+    fn from(error: mongo::Error) -> Self {
+        Error::Pump(PumpError::Mongo(error))
+    }
+}
+
+impl From<vault::Error> for Error {
+    fn from(error: vault::Error) -> Self {
+        Error::Pump(PumpError::Vault(error))
+    }
+}
+
+impl Error {
+    fn is_transient(&self) -> bool {
+        match self {
+            Error::Pump(PumpError::Mongo(error))
+            | Error::Connect(ConnectError::Deployment(error)) => error.is_transient(),
+            _ => false,
+        }
+    }
+}
+
+/// Takes the snapshot `id` of `cluster`, or finds that an earlier attempt already has.
+///
+/// Cancel it by dropping: nothing but unreferenced packs stay behind.
+pub(crate) async fn take(
+    engine: &Engine,
+    cluster: &Cluster,
+    id: model::SnapshotId,
+    counter: &Counter,
+    shutdown: &CancellationToken,
+) -> Result<(Manifest, String), Error> {
+    let stored_id = vault::SnapshotId(id.to_bytes());
+    match engine.parts.repository.manifest(stored_id).await {
+        Ok(manifest) => {
+            let version = manifest.source.server_version.clone().unwrap_or_default();
+            return Ok((manifest, version));
+        }
+        Err(error) if error.kind() == vault::ErrorKind::Missing => {}
+        Err(error) => return Err(error.into()),
+    }
+    let mut pause = PAUSE;
+    for start in 1.. {
+        counter.reset();
+        match scan(engine, cluster, stored_id, counter).await {
+            Err(error) if error.is_transient() && start < STARTS_MAX => {
+                tracing::warn!(
+                    cluster.id = %cluster.id, snapshot.id = %id, start,
+                    "snapshot starts again at a later time: {error}"
+                );
+            }
+            ended => return ended,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => pause *= 2,
+            () = shutdown.cancelled() => std::future::pending().await,
+        }
+    }
+    unreachable!("the last start returns")
+}
+
+async fn scan(
+    engine: &Engine,
+    cluster: &Cluster,
+    id: vault::SnapshotId,
+    counter: &Counter,
+) -> Result<(Manifest, String), Error> {
+    let deployment = engine.connect(cluster.id).await?;
+    let description = deployment.describe().await?;
+    let replica_set = match &description.topology {
+        Topology::ReplicaSet { name } => Some(name.clone()),
+        Topology::Standalone => None,
+        Topology::Sharded => return Err(Error::Sharded),
+    };
+    deployment.require_source().await?;
+    let source = deployment.begin_snapshot().await?;
+    let options = WriteOptions {
+        compression_level: engine.parts.config.compression_level,
+        ..WriteOptions::default()
+    };
+    let writer = engine.parts.repository.begin(options);
+    read_all(engine, &source, &writer, counter).await?;
+    source.finish().await?;
+    let header = SnapshotHeader {
+        snapshot: id,
+        created_at_ms: u64::try_from(engine.now().as_millis()).unwrap_or(0),
+        source: source_of(cluster, &description, replica_set),
+        consistency: source.time().map(|time| vault::ClusterTime {
+            seconds: time.seconds,
+            increment: time.increment,
+        }),
+    };
+    let manifest = writer.commit(header).await?;
+    Ok((manifest, description.version.text))
+}
+
+async fn read_all(
+    engine: &Engine,
+    source: &SourceSnapshot,
+    writer: &vault::SnapshotWriter,
+    counter: &Counter,
+) -> Result<(), Error> {
+    let cursors = engine.parts.config.cursors;
+    // Begun in the catalog's order, so that manifests list collections the same way each time.
+    let mut work = Vec::with_capacity(source.catalog().collections.len());
+    for collection in &source.catalog().collections {
+        let entry = namespace::entry(collection, source.exact(collection));
+        work.push(read(source, collection, writer.collection(entry), counter).boxed());
+    }
+    pump::side_by_side(work, cursors).await?;
+    Ok(())
+}
+
+async fn read(
+    source: &SourceSnapshot,
+    collection: &mongo::Collection,
+    writer: vault::CollectionWriter,
+    counter: &Counter,
+) -> Result<(), Error> {
+    if collection.kind == CollectionKind::View {
+        writer.finish().await?;
+    } else {
+        pump::down(source, collection, writer, counter).await?;
+    }
+    Ok(())
+}
+
+fn source_of(cluster: &Cluster, found: &Description, replica_set: Option<String>) -> Source {
+    Source {
+        cluster_id: Some(cluster.id.to_string()),
+        cluster_name: Some(cluster.name.clone()),
+        server_version: Some(found.version.text.clone()),
+        replica_set,
+        feature_compatibility_version: found.feature_compatibility_version.clone(),
+    }
+}
+
+/// Returns what the domain keeps of a manifest.
+pub(crate) fn outcome(manifest: &Manifest) -> SnapshotOutcome {
+    let consistency = match manifest.consistency {
+        Some(time) => Consistency::Snapshot(model::ClusterTime {
+            seconds: time.seconds,
+            increment: time.increment,
+        }),
+        None => Consistency::None,
+    };
+    SnapshotOutcome {
+        consistency,
+        documents: manifest.totals.documents,
+        size_bytes: manifest.totals.bytes,
+        stored_bytes: manifest.totals.stored_bytes,
+        collections: u32::try_from(manifest.collections.len()).unwrap_or(u32::MAX),
+    }
+}

@@ -1,0 +1,45 @@
+//! What must eventually be true: input-free, idempotent, woken by time or by notice.
+
+pub(crate) mod retention;
+pub(crate) mod schedule;
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::Engine;
+
+/// How often schedules are looked at.
+const SCHEDULE_EVERY: Duration = Duration::from_secs(10);
+
+/// How often retention is looked at without notice.
+const RETENTION_EVERY: Duration = Duration::from_secs(15 * 60);
+
+/// Runs the reconcilers until shutdown.
+pub(crate) async fn run(engine: Engine, shutdown: CancellationToken) {
+    let schedules = async {
+        loop {
+            if let Err(error) = schedule::reconcile(&engine).await {
+                tracing::error!(error = ?error, "looking at schedules failed");
+            }
+            tokio::time::sleep(SCHEDULE_EVERY).await;
+        }
+    };
+    let retention = async {
+        loop {
+            let due = engine.parts.retention_due.notified();
+            if let Err(error) = retention::reconcile(&engine).await {
+                tracing::error!(error = ?error, "looking at retention failed");
+            }
+            tokio::select! {
+                () = due => {}
+                () = tokio::time::sleep(RETENTION_EVERY) => {}
+            }
+        }
+    };
+    tokio::select! {
+        () = schedules => {}
+        () = retention => {}
+        () = shutdown.cancelled() => {}
+    }
+}

@@ -1,0 +1,86 @@
+//! Gives up snapshots that a policy no longer keeps, and the space they alone needed.
+//!
+//! The order is the reverse of writing: the row first, so that nothing shown is ever
+//! missing, then the manifest, then packs that no manifest refers to. A crash in between
+//! leaves garbage, never a gap.
+
+use std::time::{Duration, SystemTime};
+
+use model::{Actor, Cluster, Error, SnapshotId, retention};
+
+use crate::Engine;
+
+/// How old an unreferenced pack must be before it is deleted.
+const GRACE: Duration = Duration::from_secs(60 * 60);
+
+/// Decides about every cluster's snapshots, then frees space.
+pub(crate) async fn reconcile(engine: &Engine) -> Result<(), Error> {
+    for cluster in engine.parts.meta.all_clusters().await? {
+        reconcile_cluster(engine, &cluster).await?;
+    }
+    sweep(engine).await;
+    Ok(())
+}
+
+async fn reconcile_cluster(engine: &Engine, cluster: &Cluster) -> Result<(), Error> {
+    let meta = &engine.parts.meta;
+    let now = engine.now();
+    let snapshots = meta.all_snapshots(cluster.id).await?;
+    let in_use = meta.snapshots_in_use(cluster.id, now).await?;
+    for decision in retention::decide(cluster, &snapshots, now) {
+        if decision.keep || in_use.contains(&decision.snapshot) {
+            continue;
+        }
+        let (id, reason) = (decision.snapshot, decision.reason);
+        match meta
+            .snapshot_delete(id, &Actor::Scheduler, now, reason)
+            .await
+        {
+            Ok(()) => {
+                tracing::info!(cluster.id = %cluster.id, snapshot.id = %id,
+                    "snapshot given up: {reason}");
+                forget(engine, id).await;
+            }
+            // A restore reads it, or it was deleted meanwhile: there will be another look.
+            Err(Error::SnapshotUnfinished(_) | Error::SnapshotInUse(_) | Error::Stale) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Removes the manifest of a snapshot whose row is gone.
+pub(crate) async fn forget(engine: &Engine, id: SnapshotId) {
+    let stored_id = vault::SnapshotId(id.to_bytes());
+    match engine.parts.repository.forget(stored_id).await {
+        Ok(()) => {}
+        Err(error) if error.kind() == vault::ErrorKind::Missing => {}
+        Err(error) => {
+            tracing::warn!(snapshot.id = %id, error = ?error, "a manifest was not removed");
+        }
+    }
+}
+
+async fn sweep(engine: &Engine) {
+    // A snapshot in progress has packs that no manifest refers to yet, however old.
+    let Ok(_alone) = engine.parts.store_use.try_write() else {
+        return;
+    };
+    // The object store stamps objects by the machine's clock, not by the engine's.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "compared with the object store's own times"
+    )]
+    let now = SystemTime::now();
+    match engine.parts.repository.sweep(GRACE, now).await {
+        Ok(swept) if swept.packs > 0 => {
+            tracing::info!(
+                packs = swept.packs,
+                size_bytes = swept.bytes,
+                "space given back"
+            );
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(error = ?error, "freeing space failed"),
+    }
+}

@@ -1,0 +1,8 @@
+//! What can be asked of the engine: authorise, validate, one transition, notify.
+
+pub(crate) mod clusters;
+pub(crate) mod downloads;
+pub(crate) mod keys;
+pub(crate) mod projects;
+pub(crate) mod restores;
+pub(crate) mod snapshots;

@@ -1,0 +1,234 @@
+//! Asking for restores and downloads, and following them.
+
+use model::restore::LIFETIME_MS;
+use model::{
+    Action, Cluster, Delivery, DeploymentFault, Error, Family, Job, JobId, JobKind, JobState,
+    Listed, Page, Progress, ProjectId, RestoreId, RestoreJob, Snapshot, SnapshotId, Status,
+};
+
+use crate::deployment::{self, ConnectError};
+use crate::{Caller, Engine, entropy, job};
+
+/// Use cases about restore jobs.
+pub struct Restores<'a>(pub(crate) &'a Engine);
+
+/// What is needed to put a snapshot onto a target.
+#[derive(Debug, Clone)]
+pub struct RestoreRequest {
+    /// The project of the snapshot's cluster.
+    pub project: ProjectId,
+    /// That cluster's name.
+    pub cluster: String,
+    /// Which requests it came by; source and target are looked for among these.
+    pub family: Option<Family>,
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// The target's project; the source's where absent.
+    pub target_project: Option<ProjectId>,
+    /// The target's name.
+    pub target: String,
+}
+
+impl Restores<'_> {
+    /// Returns a cluster's restore jobs, downloads among them, newest first. Serverless jobs
+    /// are for owners only, as Atlas documents.
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        project: ProjectId,
+        cluster: &str,
+        family: Option<Family>,
+        page: Page,
+    ) -> Result<(Cluster, Listed<RestoreJob>), Error> {
+        let action = reading(family);
+        let cluster = self
+            .0
+            .clusters()
+            .require(caller, project, cluster, family, action)
+            .await?;
+        let listed = self.0.parts.meta.restores(cluster.id, page).await?;
+        Ok((cluster, listed))
+    }
+
+    /// Returns one restore job.
+    pub async fn get(
+        &self,
+        caller: &Caller,
+        project: ProjectId,
+        cluster: &str,
+        family: Option<Family>,
+        id: RestoreId,
+    ) -> Result<(Cluster, RestoreJob), Error> {
+        let action = reading(family);
+        let cluster = self
+            .0
+            .clusters()
+            .require(caller, project, cluster, family, action)
+            .await?;
+        let found = self.0.parts.meta.restore(cluster.id, id).await?;
+        let restore = found.ok_or_else(|| Error::RestoreNotFound {
+            restore: id,
+            cluster: cluster.name.clone(),
+        })?;
+        Ok((cluster, restore))
+    }
+
+    /// Asks for a snapshot to be put onto a target, once that was found able to take it.
+    pub async fn request(
+        &self,
+        caller: &Caller,
+        request: &RestoreRequest,
+    ) -> Result<(Cluster, RestoreJob), Error> {
+        let (source, snapshot) = self
+            .source(
+                caller,
+                request.project,
+                &request.cluster,
+                request.family,
+                request.snapshot,
+            )
+            .await?;
+        let target = self.target(caller, request).await?;
+        self.check_target(&snapshot, &target).await?;
+        let restore = self.new_job(&source, &snapshot, &target, Delivery::Restore)?;
+        let job = Job {
+            id: JobId::generate(restore.created_at, entropy::bytes()),
+            kind: JobKind::Restore(restore.id),
+            cluster_id: target.id,
+            state: JobState::Open,
+            attempts: 0,
+            created_at: restore.created_at,
+        };
+        self.0
+            .parts
+            .meta
+            .restore_request(&restore, Some(&job), &caller.actor())
+            .await?;
+        self.0.parts.work.notify_one();
+        Ok((source, restore))
+    }
+
+    /// Offers a snapshot for download; the job is complete with its first answer.
+    pub async fn download(
+        &self,
+        caller: &Caller,
+        project: ProjectId,
+        cluster: &str,
+        family: Option<Family>,
+        id: SnapshotId,
+    ) -> Result<(Cluster, RestoreJob), Error> {
+        let (source, snapshot) = self.source(caller, project, cluster, family, id).await?;
+        let mut offer = self.new_job(&source, &snapshot, &source, Delivery::Download)?;
+        offer.status = Status::Completed;
+        offer.finished_at = Some(offer.created_at);
+        self.0
+            .parts
+            .meta
+            .restore_request(&offer, None, &caller.actor())
+            .await?;
+        Ok((source, offer))
+    }
+
+    /// Returns how far a restore in progress is.
+    pub async fn progress(&self, id: RestoreId) -> Result<Option<Progress>, Error> {
+        self.0.parts.meta.job_progress(JobKind::Restore(id)).await
+    }
+
+    async fn source(
+        &self,
+        caller: &Caller,
+        project: ProjectId,
+        name: &str,
+        family: Option<Family>,
+        id: SnapshotId,
+    ) -> Result<(Cluster, Snapshot), Error> {
+        let clusters = self.0.clusters();
+        let source = clusters
+            .require(caller, project, name, family, Action::OwnProject)
+            .await?;
+        let snapshot = self.0.snapshots().of(&source, id).await?;
+        if snapshot.status != Status::Completed {
+            return Err(Error::SnapshotIncomplete(id));
+        }
+        Ok((source, snapshot))
+    }
+
+    async fn target(&self, caller: &Caller, request: &RestoreRequest) -> Result<Cluster, Error> {
+        let project = request.target_project.unwrap_or(request.project);
+        let found = self
+            .0
+            .clusters()
+            .require(
+                caller,
+                project,
+                &request.target,
+                request.family,
+                Action::OwnProject,
+            )
+            .await;
+        match found {
+            Err(Error::Denied | Error::NotInProject(_)) => Err(Error::TargetDenied),
+            other => other,
+        }
+    }
+
+    async fn check_target(&self, snapshot: &Snapshot, target: &Cluster) -> Result<(), Error> {
+        let unavailable = |error: &mongo::Error| Error::TargetUnavailable {
+            name: target.name.clone(),
+            reason: error.to_string(),
+        };
+        let reached = match self.0.connect(target.id).await {
+            Ok(reached) => reached,
+            Err(ConnectError::Record(error)) => return Err(error),
+            Err(ConnectError::Deployment(error)) => return Err(unavailable(&error)),
+        };
+        let description = reached
+            .describe()
+            .await
+            .map_err(|error| unavailable(&error))?;
+        job::restore::check_compatible(snapshot, target, &description)?;
+        let permitted = reached.require_target().await;
+        permitted.map_err(|error| match deployment::fault(&error) {
+            Some(DeploymentFault::MissingPrivilege) => deployment::refused(error),
+            _ => unavailable(&error),
+        })
+    }
+
+    fn new_job(
+        &self,
+        source: &Cluster,
+        snapshot: &Snapshot,
+        target: &Cluster,
+        delivery: Delivery,
+    ) -> Result<RestoreJob, Error> {
+        let finished_at = snapshot
+            .finished_at
+            .ok_or(Error::SnapshotIncomplete(snapshot.id))?;
+        let now = self.0.now();
+        Ok(RestoreJob {
+            id: RestoreId::generate(now, entropy::bytes()),
+            delivery,
+            status: Status::Pending,
+            cluster_id: source.id,
+            cluster_name: source.name.clone(),
+            project_id: source.project_id,
+            snapshot_id: snapshot.id,
+            snapshot_finished_at: finished_at,
+            target_cluster_id: target.id,
+            target_name: target.name.clone(),
+            target_project_id: target.project_id,
+            created_at: now,
+            finished_at: None,
+            expires_at: now.plus_millis(LIFETIME_MS),
+            failure: None,
+            report: None,
+        })
+    }
+}
+
+fn reading(family: Option<Family>) -> Action {
+    match family {
+        Some(Family::Serverless) => Action::OwnProject,
+        Some(Family::Tenant) | None => Action::ReadProject,
+    }
+}

@@ -1,0 +1,249 @@
+//! Claims jobs, runs them under a lease, and says how they ended.
+//!
+//! A slot takes one job at a time. While it runs, the lease is renewed every few seconds; a
+//! lost lease drops the job where it stands, since another worker may have it. On shutdown
+//! jobs in progress are dropped and their leases given back: the next start goes on with
+//! them. A panic in a job fails the job, not the process.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use meta::Accept;
+use model::job::LEASE_MS;
+use model::{Error, JobKind, Lease, Status};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::pump::{Counter, SharedCounter};
+use crate::{Engine, job, reconcile};
+
+/// How often a lease is renewed, and so progress shown.
+const RENEWAL: Duration = Duration::from_secs(2);
+
+/// How often a free slot looks for work without being told of any.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// The running workers and reconcilers.
+#[derive(Debug)]
+pub struct Running {
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Running {
+    /// Ends everything and waits for it; jobs in progress are left for the next start.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+/// Starts the slots and reconcilers.
+pub(crate) fn start(engine: Engine) -> Running {
+    let running = Running {
+        shutdown: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+    };
+    for slot in 0..engine.parts.config.slots.max(1) {
+        let name = format!("worker-{slot}");
+        running
+            .tasks
+            .spawn(run_slot(engine.clone(), name, running.shutdown.clone()));
+    }
+    running
+        .tasks
+        .spawn(reconcile::run(engine, running.shutdown.clone()));
+    running.tasks.close();
+    running
+}
+
+async fn run_slot(engine: Engine, name: String, shutdown: CancellationToken) {
+    while !shutdown.is_cancelled() {
+        // Interest is registered before looking, so that no notice is lost in between.
+        let told = engine.parts.work.notified();
+        match claim(&engine, &name).await {
+            Ok(Some(lease)) => {
+                // Another slot may find the next one.
+                engine.parts.work.notify_one();
+                run_job(&engine, lease, &shutdown).boxed().await;
+                continue;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(error = ?error, "looking for jobs failed"),
+        }
+        tokio::select! {
+            () = told => {}
+            () = tokio::time::sleep(IDLE) => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+}
+
+async fn claim(engine: &Engine, worker: &str) -> Result<Option<Lease>, Error> {
+    let meta = &engine.parts.meta;
+    let claimed = meta
+        .job_claim(worker, engine.now(), LEASE_MS, Accept::ANY)
+        .await?;
+    // What could not be claimed was seen, and now waits.
+    meta.jobs_mark_queued(engine.now()).await?;
+    Ok(claimed)
+}
+
+async fn run_job(engine: &Engine, lease: Lease, shutdown: &CancellationToken) {
+    let counter = SharedCounter::default();
+    let began = Instant::now();
+    let work = std::panic::AssertUnwindSafe(perform(engine, &lease, &counter, shutdown));
+    let ended = tokio::select! {
+        ended = work.catch_unwind() => Some(ended),
+        lost = keep_lease(engine, &lease, &counter) => {
+            tracing::warn!(job.id = %lease.job.id, error = ?lost, "a job's lease was lost");
+            None
+        }
+        () = shutdown.cancelled() => {
+            if let Err(error) = engine.parts.meta.job_release(&lease, engine.now()).await {
+                tracing::warn!(job.id = %lease.job.id, error = ?error, "a lease was not given back");
+            }
+            None
+        }
+    };
+    let status = match ended {
+        None => return,
+        Some(Ok(Ok(()))) => Status::Completed,
+        Some(Ok(Err(reason))) => fail(engine, &lease, reason).await,
+        Some(Err(_)) => {
+            fail(
+                engine,
+                &lease,
+                "an unexpected error ended the job".to_owned(),
+            )
+            .await
+        }
+    };
+    let counted = counter.progress();
+    engine
+        .parts
+        .metrics
+        .job_ended(lease.job.kind, status, counted.size_bytes, began.elapsed());
+    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(
+        job.id = %lease.job.id, job.kind = ?lease.job.kind, job.attempt = lease.job.attempts,
+        documents = counted.documents, size_bytes = counted.size_bytes, duration_ms,
+        "job ended {status}"
+    );
+    // Its cluster is free for another.
+    engine.parts.work.notify_waiters();
+}
+
+/// Returns only when the lease is lost.
+async fn keep_lease(engine: &Engine, lease: &Lease, counter: &Counter) -> Error {
+    let mut lease = lease.clone();
+    loop {
+        tokio::time::sleep(RENEWAL).await;
+        let now = engine.now();
+        match engine
+            .parts
+            .meta
+            .job_renew(&lease, now, LEASE_MS, &counter.progress())
+            .await
+        {
+            Ok(renewed) => lease = renewed,
+            // A write that fails for another reason is tried again until time is up.
+            Err(error) if matches!(error, Error::Stale) || now >= lease.until => return error,
+            Err(error) => tracing::warn!(error = ?error, "a lease was not renewed"),
+        }
+    }
+}
+
+/// Says in the metadata that the job failed, and in the log why.
+async fn fail(engine: &Engine, lease: &Lease, reason: String) -> Status {
+    tracing::error!(job.id = %lease.job.id, job.kind = ?lease.job.kind, "job failed: {reason}");
+    let now = engine.now();
+    let meta = &engine.parts.meta;
+    let written = match lease.job.kind {
+        JobKind::Snapshot(_) => meta.snapshot_failed(lease, now, &reason).await,
+        JobKind::Restore(_) => meta.restore_failed(lease, now, &reason, None).await,
+    };
+    if let Err(error) = written {
+        tracing::error!(job.id = %lease.job.id, error = ?error, "a failure was not recorded");
+    }
+    Status::Failed
+}
+
+/// Does the job and records its success; returns why it failed, in words for people.
+async fn perform(
+    engine: &Engine,
+    lease: &Lease,
+    counter: &Arc<Counter>,
+    shutdown: &CancellationToken,
+) -> Result<(), String> {
+    match lease.job.kind {
+        JobKind::Snapshot(id) => perform_snapshot(engine, lease, id, counter, shutdown).await,
+        JobKind::Restore(id) => perform_restore(engine, lease, id, counter).await,
+    }
+}
+
+async fn perform_snapshot(
+    engine: &Engine,
+    lease: &Lease,
+    id: model::SnapshotId,
+    counter: &Counter,
+    shutdown: &CancellationToken,
+) -> Result<(), String> {
+    let meta = &engine.parts.meta;
+    let cluster = meta.cluster(lease.job.cluster_id).await.map_err(shown)?;
+    let cluster = cluster.ok_or("the cluster is gone")?;
+    let _in_use = engine.parts.store_use.read().await;
+    let taken = job::snapshot::take(engine, &cluster, id, counter, shutdown).await;
+    let (manifest, version) = taken.map_err(|error| in_words(&error))?;
+    let outcome = job::snapshot::outcome(&manifest);
+    let recorded = meta
+        .snapshot_completed(lease, engine.now(), &version, &outcome)
+        .await;
+    recorded.map_err(shown)?;
+    engine.parts.metrics.stored(outcome.stored_bytes);
+    engine.parts.retention_due.notify_one();
+    Ok(())
+}
+
+async fn perform_restore(
+    engine: &Engine,
+    lease: &Lease,
+    id: model::RestoreId,
+    counter: &Counter,
+) -> Result<(), String> {
+    let meta = &engine.parts.meta;
+    let restore = meta.restore_by_id(id).await.map_err(shown)?;
+    let restore = restore.ok_or("the restore job is gone")?;
+    let snapshot = meta.snapshot(restore.cluster_id, restore.snapshot_id).await;
+    let snapshot = snapshot.map_err(shown)?.ok_or("the snapshot is gone")?;
+    let target = meta
+        .cluster(restore.target_cluster_id)
+        .await
+        .map_err(shown)?;
+    let target = target.ok_or("the target is gone")?;
+    let put = job::restore::put_back(engine, id, &snapshot, &target, counter).await;
+    let report = put.map_err(|error| in_words(&error))?;
+    meta.restore_completed(lease, engine.now(), &report)
+        .await
+        .map_err(shown)
+}
+
+/// Returns an error with its causes in one line. Errors of the metadata are not among them:
+/// what they chain is for the log.
+fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push_str(": ");
+        words.push_str(&error.to_string());
+        cause = error.source();
+    }
+    words
+}
+
+/// Logs an error of the metadata and returns what may be shown of it.
+fn shown(error: Error) -> String {
+    tracing::error!(error = ?error, "the metadata could not be used");
+    error.to_string()
+}
