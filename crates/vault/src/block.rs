@@ -1,18 +1,35 @@
-//! Consecutive documents: the unit of storage.
+//! Consecutive documents: the unit of storage. Pure. Documents come first and the tables last, so that a
+//! document is copied once, into the buffer that is hashed and compressed.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::error::Error;
+
+/// Most documents in one block, so that its sidecar stays near 2 MiB however small they are.
+pub(crate) const BLOCK_DOCUMENTS_MAX: usize = 1 << 16;
 
 /// Live documents of one block, verified.
 #[derive(Clone, Debug)]
 pub struct Block {
-    bytes: bytes::Bytes,
-    live: Vec<std::ops::Range<u32>>,
+    bytes: Bytes,
+    live: Vec<Range<u32>>,
 }
 
 impl Block {
     /// Returns the live documents in order.
-    pub fn documents(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn documents(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.live
             .iter()
             .map(|range| &self.bytes[range.start as usize..range.end as usize])
+    }
+
+    /// Returns the live documents in order, each sharing the block's memory.
+    pub fn shared_documents(&self) -> impl ExactSizeIterator<Item = Bytes> {
+        self.live
+            .iter()
+            .map(|range| self.bytes.slice(range.start as usize..range.end as usize))
     }
 
     /// Returns the number of live documents.
@@ -22,6 +39,207 @@ impl Block {
 
     /// Returns the sum of the lengths of the live documents, in bytes.
     pub fn bytes_len(&self) -> usize {
-        unimplemented!()
+        self.live.iter().map(ExactSizeIterator::len).sum()
+    }
+
+    /// Returns the bytes that the block keeps in memory.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Picks the documents of `runs` (first ordinal, count) out of a block's plain bytes.
+    pub(crate) fn select(plain: Vec<u8>, runs: &[(u32, u32)]) -> Result<Block, String> {
+        let documents = parse(&plain)?;
+        let mut live = Vec::with_capacity(documents.len());
+        for &(first, count) in runs {
+            let run = first as usize..first as usize + count as usize;
+            let run = documents
+                .get(run)
+                .ok_or("a run ends after the last document")?;
+            live.extend_from_slice(run);
+        }
+        Ok(Block {
+            bytes: Bytes::from(plain),
+            live,
+        })
+    }
+}
+
+/// Where a document of an open block ends and its identity lies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub(crate) length: u32,
+    pub(crate) identity_start: u32,
+    pub(crate) identity_length: u32,
+}
+
+/// A block that still takes documents.
+#[derive(Debug, Default)]
+pub(crate) struct OpenBlock {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+impl OpenBlock {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Answers whether a document of this length may be added; an empty block takes any.
+    pub(crate) fn has_room(&self, length: usize, block_bytes: usize) -> bool {
+        self.is_empty()
+            || (self.bytes.len() + length <= block_bytes
+                && self.entries.len() < BLOCK_DOCUMENTS_MAX)
+    }
+
+    /// Adds a document, whose identity lies at `identity` in it.
+    pub(crate) fn push(&mut self, document: &[u8], identity: Range<u32>, block_bytes: usize) {
+        self.grow(document.len(), block_bytes);
+        self.bytes.extend_from_slice(document);
+        self.entries.push(Entry {
+            length: u32::try_from(document.len()).expect("documents are at most 16 MiB"),
+            identity_start: identity.start,
+            identity_length: identity.end - identity.start,
+        });
+    }
+
+    /// Makes room: a small collection should not pay for a whole block, a full block should not be moved
+    /// again and again as it fills, nor once more for its tables.
+    fn grow(&mut self, length: usize, block_bytes: usize) {
+        let needed = self.bytes.len() + length;
+        if needed > self.bytes.capacity() {
+            let doubled = needed.max(2 * self.bytes.capacity()).max(4096);
+            let whole = block_bytes + block_bytes / 16;
+            let target = if doubled > block_bytes / 8 {
+                whole.max(needed)
+            } else {
+                doubled
+            };
+            self.bytes.reserve_exact(target - self.bytes.len());
+        }
+    }
+
+    /// Returns the length that the plain bytes will have.
+    pub(crate) fn plain_length(&self) -> usize {
+        self.bytes.len() + 4 * self.entries.len() + 4
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Returns each document with its identity.
+    pub(crate) fn documents(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut start = 0;
+        self.entries.iter().map(move |entry| {
+            let document = &self.bytes[start..start + entry.length as usize];
+            start += document.len();
+            let identity = entry.identity_start as usize;
+            (
+                document,
+                &document[identity..identity + entry.identity_length as usize],
+            )
+        })
+    }
+
+    /// Returns the block's plain bytes.
+    pub(crate) fn into_plain(mut self) -> Vec<u8> {
+        self.bytes.reserve(4 * self.entries.len() + 4);
+        for entry in &self.entries {
+            self.bytes.extend_from_slice(&entry.length.to_le_bytes());
+        }
+        let count = u32::try_from(self.entries.len()).expect("a block has at most 65,536");
+        self.bytes.extend_from_slice(&count.to_le_bytes());
+        self.bytes
+    }
+}
+
+/// Returns where each document of a block's plain bytes lies.
+pub(crate) fn parse(plain: &[u8]) -> Result<Vec<Range<u32>>, String> {
+    let (rest, count) = plain
+        .split_last_chunk::<4>()
+        .ok_or("the block is too short")?;
+    let count = u32::from_le_bytes(*count) as usize;
+    if count > BLOCK_DOCUMENTS_MAX || rest.len() < 4 * count {
+        return Err(format!("the block cannot hold {count} documents"));
+    }
+    let (documents, lengths) = rest.split_at(rest.len() - 4 * count);
+    let mut ranges = Vec::with_capacity(count);
+    let mut start = 0_u32;
+    for length in lengths.chunks_exact(4) {
+        let length = u32::from_le_bytes(length.try_into().expect("chunks of four bytes"));
+        let end = start
+            .checked_add(length)
+            .ok_or("the block's lengths overflow")?;
+        ranges.push(start..end);
+        start = end;
+    }
+    if start as usize != documents.len() {
+        return Err(format!(
+            "lengths add up to {start}, not to {} bytes",
+            documents.len()
+        ));
+    }
+    Ok(ranges)
+}
+
+/// Refuses settings that a block cannot have.
+pub(crate) fn check_block_bytes(block_bytes: usize) -> Result<(), Error> {
+    if block_bytes == 0 || block_bytes > crate::batch::DOCUMENT_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "a block cannot have {block_bytes} bytes"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(documents: &[&[u8]]) -> Vec<u8> {
+        let mut open = OpenBlock::default();
+        for document in documents {
+            open.push(document, 0..0, 1 << 20);
+        }
+        let length = open.plain_length();
+        let plain = open.into_plain();
+        assert_eq!(plain.len(), length);
+        plain
+    }
+
+    #[test]
+    fn documents_are_found_again() {
+        let plain = plain(&[b"one", b"", b"three"]);
+        assert_eq!(parse(&plain), Ok(vec![0..3, 3..3, 3..8]));
+        let block = Block::select(plain, &[(0, 1), (2, 1)]).unwrap();
+        assert_eq!(
+            block.documents().collect::<Vec<_>>(),
+            [b"one".as_slice(), b"three"]
+        );
+        assert_eq!((block.document_count(), block.bytes_len()), (2, 8));
+    }
+
+    #[test]
+    fn tables_that_do_not_fit_are_refused() {
+        let good = plain(&[b"one", b"two"]);
+        for end in 0..good.len() {
+            assert!(
+                parse(&good[..end]).is_err() || end == 0,
+                "cut after {end} bytes"
+            );
+        }
+        assert!(parse(&[0xff; 4]).is_err());
+        assert!(parse(&[0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0]).is_err());
+        assert!(Block::select(good, &[(1, 2)]).is_err());
+    }
+
+    #[test]
+    fn a_block_closes_at_its_size_but_takes_one_document_of_any() {
+        let mut open = OpenBlock::default();
+        assert!(open.has_room(5_000, 1_000));
+        open.push(&[7; 900], 0..0, 1_000);
+        assert!(open.has_room(100, 1_000));
+        assert!(!open.has_room(101, 1_000));
     }
 }

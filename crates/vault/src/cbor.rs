@@ -59,3 +59,35 @@ pub(crate) mod optional_array {
         value.is_none()
     }
 }
+
+/// A byte string that may be absent.
+pub(crate) mod optional_bytes {
+    use minicbor::bytes::{ByteSlice, ByteVec};
+    use minicbor::encode::Write;
+    use minicbor::{Decoder, Encoder};
+
+    pub(crate) fn encode<C, W: Write>(
+        value: &Option<Vec<u8>>,
+        encoder: &mut Encoder<W>,
+        _context: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        encoder.encode(value.as_deref().map(<&ByteSlice>::from))?;
+        Ok(())
+    }
+
+    pub(crate) fn decode<C>(
+        decoder: &mut Decoder<'_>,
+        _context: &mut C,
+    ) -> Result<Option<Vec<u8>>, minicbor::decode::Error> {
+        let value: Option<ByteVec> = decoder.decode()?;
+        Ok(value.map(Vec::from))
+    }
+
+    pub(crate) fn nil() -> Option<Option<Vec<u8>>> {
+        Some(None)
+    }
+
+    pub(crate) fn is_nil(value: &Option<Vec<u8>>) -> bool {
+        value.is_none()
+    }
+}

@@ -37,3 +37,11 @@ pub struct Problem {
     /// Every snapshot that cannot be fully restored because of it.
     pub snapshots: Vec<SnapshotId>,
 }
+
+pub(crate) async fn check(
+    repository: &crate::repository::Inner,
+    options: CheckOptions,
+) -> Result<CheckReport, crate::error::Error> {
+    let _ = (repository, options);
+    unimplemented!()
+}

@@ -1,10 +1,15 @@
 //! What one snapshot is made of. Writing the manifest is the commit point. The store keeps options and
 //! indexes as bytes it never looks into.
 
+use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
+use crate::error::Error;
 use crate::fingerprint::{Fingerprint, Sum};
+use crate::frame::{Compressor, FrameKind, ObjectSeal, RawLength};
 use crate::id::{PackId, PageId, SnapshotId};
+use crate::keys::SealingRoot;
+use crate::pack::{FORMAT_VERSION, check_header};
 
 /// One snapshot: where it came from, what it holds, and where that lies.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -100,13 +105,13 @@ pub struct CollectionManifest {
     #[n(2)]
     pub kind: String,
     /// Its UUID at the source, where it has one.
-    #[cbor(n(3), with = "crate::cbor::optional_array")]
+    #[cbor(n(3), with = "crate::cbor::optional_array", has_nil)]
     pub uuid: Option<[u8; 16]>,
     /// Its options, verbatim as the source gave them.
     #[cbor(n(4), with = "minicbor::bytes")]
     pub options: Vec<u8>,
     /// The definition of its identity index, verbatim.
-    #[cbor(n(5), with = "minicbor::bytes")]
+    #[cbor(n(5), with = "crate::cbor::optional_bytes", has_nil)]
     pub id_index: Option<Vec<u8>>,
     /// The definitions of its indexes, verbatim and in the source's order.
     #[cbor(n(6), with = "crate::cbor::byte_strings")]
@@ -157,4 +162,77 @@ pub(crate) struct PageReference {
     pub(crate) documents: u64,
     #[n(7)]
     pub(crate) bytes: u64,
+}
+
+const MAGIC: &[u8; 8] = b"RGRWSNAP";
+const HEADER_BYTES: usize = 32;
+/// Most bytes a manifest may claim before compression; its collections' options are the bulk of it.
+const CONTENT_BYTES_MAX: usize = 256 << 20;
+
+/// Returns the name of the object that holds a manifest.
+pub(crate) fn object_name(snapshot: SnapshotId, generation: u32) -> String {
+    format!("snapshots/{snapshot}.{generation}")
+}
+
+/// Returns the snapshot and the generation whose object has this name.
+pub(crate) fn parse_object_name(name: &str) -> Option<(SnapshotId, u32)> {
+    let (snapshot, generation) = name.strip_prefix("snapshots/")?.split_once('.')?;
+    let parsed = (snapshot.parse().ok()?, generation.parse().ok()?);
+    (object_name(parsed.0, parsed.1) == name).then_some(parsed)
+}
+
+impl Manifest {
+    /// Returns the sealed object. `salt` is drawn at random for this object alone.
+    pub(crate) fn seal(
+        &self,
+        root: &SealingRoot,
+        salt: [u8; 16],
+        level: i32,
+    ) -> Result<Bytes, Error> {
+        let name = object_name(self.snapshot, self.generation);
+        let mut header = Vec::with_capacity(HEADER_BYTES);
+        header.extend_from_slice(MAGIC);
+        header.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        header.extend_from_slice(&[0; 4]);
+        header.extend_from_slice(&salt);
+        let content = minicbor::to_vec(self).expect("a vector takes any CBOR");
+        if content.len() > CONTENT_BYTES_MAX {
+            let reason = format!(
+                "a manifest has {} bytes, at most {CONTENT_BYTES_MAX}",
+                content.len()
+            );
+            return Err(Error::invalid(reason));
+        }
+        let plain = Compressor::new(level)?.frame(&content);
+        let seal = ObjectSeal::new(root.object_key(salt), name, header.clone());
+        header.extend_from_slice(&seal.seal(FrameKind::Manifest, 0, plain));
+        Ok(Bytes::from(header))
+    }
+
+    /// Opens the object of this name and verifies that it is the manifest it is named after.
+    pub(crate) fn open(
+        root: &SealingRoot,
+        snapshot: SnapshotId,
+        generation: u32,
+        object: &[u8],
+    ) -> Result<Manifest, Error> {
+        let name = object_name(snapshot, generation);
+        check_header(&name, object, MAGIC)?;
+        let (header, sealed) = object
+            .split_at_checked(HEADER_BYTES)
+            .ok_or_else(|| Error::corrupt(&name, "the header is damaged"))?;
+        let salt = header[HEADER_BYTES - 16..]
+            .try_into()
+            .expect("the salt has 16 bytes");
+        let seal = ObjectSeal::new(root.object_key(salt), name, header.to_vec());
+        let limit = RawLength::AtMost(CONTENT_BYTES_MAX);
+        let content = seal.open(FrameKind::Manifest, 0, sealed.to_vec(), limit)?;
+        let corrupt = |reason: String| Error::corrupt(seal.object(), reason);
+        let manifest: Manifest = minicbor::decode(&content)
+            .map_err(|error| corrupt(format!("it does not parse: {error}")))?;
+        if (manifest.snapshot, manifest.generation) != (snapshot, generation) {
+            return Err(corrupt("it is of another snapshot".to_owned()));
+        }
+        Ok(manifest)
+    }
 }

@@ -1,25 +1,40 @@
-//! A repository: one key, many snapshots. The entry to everything.
+//! A repository: one key, many snapshots. The entry to everything the store can do; the work is elsewhere.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use futures::Stream;
 
 use crate::block::Block;
-use crate::check::{CheckOptions, CheckReport};
+use crate::check::{self, CheckOptions, CheckReport};
 use crate::error::Error;
 use crate::fingerprint::Fingerprinter;
-use crate::gc::Swept;
-use crate::id::{RepositoryId, SnapshotId};
-use crate::keys::KeyEncryptionKey;
-use crate::manifest::{CollectionManifest, Manifest};
-use crate::reader::ReadOptions;
+use crate::frame::ObjectSeal;
+use crate::gc::{self, Swept};
+use crate::header;
+use crate::id::{PackId, RepositoryId, SnapshotId};
+use crate::keys::{HashKeys, KeyEncryptionKey, RepositoryKey, SealingRoot};
+use crate::manifest::{self, CollectionManifest, Manifest};
+use crate::pack;
+use crate::reader::{self, ReadOptions};
 use crate::store::Store;
 use crate::writer::{SnapshotWriter, WriteOptions};
 
 /// An open repository. Cheap to clone; clones share the packs they protect from the sweep.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Repository {
+    inner: Arc<Inner>,
+}
+
+/// What all handles of one open repository share.
+pub(crate) struct Inner {
     id: RepositoryId,
+    pub(crate) store: Store,
+    pub(crate) hash_keys: Arc<HashKeys>,
+    pub(crate) sealing_root: SealingRoot,
+    pub(crate) pins: Pins,
 }
 
 impl Repository {
@@ -27,68 +42,177 @@ impl Repository {
     ///
     /// Fails with `Exists` where there is one already.
     pub async fn create(store: Store, key: &KeyEncryptionKey) -> Result<Repository, Error> {
-        let _ = (store, key);
-        unimplemented!()
+        let (id, repository_key, object) = header::create(key)?;
+        store.put_new(header::OBJECT, vec![object]).await?;
+        Ok(Repository::with_key(store, id, &repository_key))
     }
 
     /// Opens a repository. Fails with `Missing` where there is none, `Denied` under a wrong key.
     pub async fn open(store: Store, key: &KeyEncryptionKey) -> Result<Repository, Error> {
-        let _ = (store, key);
-        unimplemented!()
+        let object = store.get(header::OBJECT).await?;
+        let (id, repository_key) = header::open(&object, key)?;
+        Ok(Repository::with_key(store, id, &repository_key))
+    }
+
+    fn with_key(store: Store, id: RepositoryId, key: &RepositoryKey) -> Repository {
+        let inner = Inner {
+            id,
+            store,
+            hash_keys: Arc::new(key.hash_keys()),
+            sealing_root: key.sealing_root(),
+            pins: Pins::default(),
+        };
+        Repository {
+            inner: Arc::new(inner),
+        }
     }
 
     /// Returns the repository's random name.
     pub fn id(&self) -> RepositoryId {
-        self.id
+        self.inner.id
     }
 
     /// Begins a snapshot. Must be called within a Tokio runtime.
     pub fn begin(&self, options: WriteOptions) -> SnapshotWriter {
-        let _ = options;
-        unimplemented!()
+        SnapshotWriter::new(self.inner.clone(), options)
     }
 
     /// Reads the valid manifest of a snapshot. Fails with `Missing` where there is none.
     pub async fn manifest(&self, id: SnapshotId) -> Result<Manifest, Error> {
-        let _ = id;
-        unimplemented!()
+        let missing = Error::Missing {
+            object: manifest::object_name(id, 0),
+        };
+        let generations = self.inner.generations().await?.remove(&id).ok_or(missing)?;
+        let highest = *generations
+            .last()
+            .expect("a listed snapshot has a generation");
+        self.inner.read_manifest(id, highest).await
     }
 
     /// Lists all committed snapshots, sorted.
     pub async fn snapshots(&self) -> Result<Vec<SnapshotId>, Error> {
-        unimplemented!()
+        Ok(self.inner.generations().await?.into_keys().collect())
     }
 
-    /// Removes a snapshot's manifest; its packs stay until a sweep.
+    /// Removes a snapshot's manifest; its packs stay until a sweep. It is no error if there is none.
     pub async fn forget(&self, id: SnapshotId) -> Result<(), Error> {
-        let _ = id;
-        unimplemented!()
+        // The lowest generation first: an interruption must not bring an older one back to life.
+        for generation in self
+            .inner
+            .generations()
+            .await?
+            .remove(&id)
+            .unwrap_or_default()
+        {
+            self.inner
+                .store
+                .delete(&manifest::object_name(id, generation))
+                .await?;
+        }
+        Ok(())
     }
 
     /// Deletes packs that no manifest refers to, a grace period after they were first seen so.
+    ///
+    /// Two sweeps, a grace period apart, delete a pack; with a grace period of zero one does. `now` is
+    /// compared with the object store's own times. Fails, and deletes nothing, if a manifest is unreadable.
     pub async fn sweep(&self, grace: Duration, now: SystemTime) -> Result<Swept, Error> {
-        let _ = (grace, now);
-        unimplemented!()
+        gc::sweep(&self.inner, grace, now).await
     }
 
     /// Streams a collection's live documents in the order in which they were written.
+    ///
+    /// Every block is verified before it is yielded. The stream ends after its first error.
     pub fn blocks(
         &self,
         collection: &CollectionManifest,
         options: ReadOptions,
-    ) -> impl Stream<Item = Result<Block, Error>> + Send + 'static + use<> {
-        let _ = (collection, options);
-        futures::stream::pending()
+    ) -> impl Stream<Item = Result<Block, Error>> + Send + Unpin + 'static + use<> {
+        reader::blocks(self.inner.clone(), collection, options)
     }
 
     /// Returns an empty fingerprinter under this repository's keys.
     pub fn fingerprinter(&self) -> Fingerprinter {
-        unimplemented!()
+        Fingerprinter::new(self.inner.hash_keys.clone())
     }
 
     /// Verifies the repository; what is wrong is in the report, not in the error.
     pub async fn check(&self, options: CheckOptions) -> Result<CheckReport, Error> {
-        let _ = options;
-        unimplemented!()
+        check::check(&self.inner, options).await
+    }
+}
+
+impl fmt::Debug for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Repository")
+            .field("id", &self.inner.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// Returns what seals and opens the frames of a pack.
+    pub(crate) fn pack_seal(&self, id: PackId) -> ObjectSeal {
+        pack::seal(&self.sealing_root, id)
+    }
+
+    /// Lists the generations of every snapshot, each sorted.
+    pub(crate) async fn generations(&self) -> Result<BTreeMap<SnapshotId, Vec<u32>>, Error> {
+        let mut snapshots: BTreeMap<SnapshotId, Vec<u32>> = BTreeMap::new();
+        for listed in self.store.list("snapshots").await? {
+            if let Some((id, generation)) = manifest::parse_object_name(&listed.name) {
+                snapshots.entry(id).or_default().push(generation);
+            }
+        }
+        snapshots
+            .values_mut()
+            .for_each(|generations| generations.sort_unstable());
+        Ok(snapshots)
+    }
+
+    pub(crate) async fn read_manifest(
+        &self,
+        id: SnapshotId,
+        generation: u32,
+    ) -> Result<Manifest, Error> {
+        let object = self
+            .store
+            .get(&manifest::object_name(id, generation))
+            .await?;
+        Manifest::open(&self.sealing_root, id, generation, &object)
+    }
+}
+
+/// Packs that a writer of this process has begun; the sweep leaves them alone.
+#[derive(Default)]
+pub(crate) struct Pins(Mutex<HashMap<PackId, usize>>);
+
+impl Pins {
+    pub(crate) fn pin(&self, id: PackId) {
+        *self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(id)
+            .or_default() += 1;
+    }
+
+    pub(crate) fn unpin(&self, id: PackId) {
+        let mut pins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = pins.get_mut(&id) {
+            *count -= 1;
+            if *count == 0 {
+                pins.remove(&id);
+            }
+        }
+    }
+
+    pub(crate) fn all(&self) -> HashSet<PackId> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .keys()
+            .copied()
+            .collect()
     }
 }

@@ -1,10 +1,30 @@
-//! Streaming write of one snapshot.
+//! Streaming write of one snapshot: documents → blocks → hashes and compression on workers → packs → manifest.
+//!
+//! Memory is bounded by the settings: blocks between the collections and the pack are counted against one
+//! budget, and two packs exist at a time. Nothing but the manifest makes what was written part of a
+//! snapshot, so dropping a writer leaves garbage and never a broken snapshot.
 
-use crate::batch::Batch;
+mod collection;
+mod packer;
+mod work;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+pub use self::collection::{CollectionSummary, CollectionWriter};
+use self::packer::{Message, Packed, Packer};
+use self::work::Tools;
+use crate::block;
 use crate::error::Error;
-use crate::fingerprint::Fingerprint;
-use crate::id::SnapshotId;
-use crate::manifest::{ClusterTime, Manifest, Source};
+use crate::id::{PackId, SnapshotId};
+use crate::keys;
+use crate::manifest::{self, ClusterTime, CollectionManifest, Manifest, Source, Totals};
+use crate::repository::Inner;
 
 /// How a snapshot is written.
 #[derive(Clone, Debug)]
@@ -75,31 +95,35 @@ pub struct WriteProgress {
     pub stored_bytes: u64,
 }
 
-/// What a finished collection adds up to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CollectionSummary {
-    /// Documents.
-    pub documents: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Their fingerprint.
-    pub fingerprint: Fingerprint,
+/// Writes one snapshot. Dropped without a commit, it leaves nothing but unreferenced packs.
+pub struct SnapshotWriter {
+    shared: Arc<Shared>,
+    messages: mpsc::UnboundedSender<Message>,
+    packer: JoinHandle<()>,
 }
 
-/// Writes one snapshot. Dropped without a commit, it leaves nothing but unreferenced packs.
-#[derive(Debug)]
-pub struct SnapshotWriter {}
-
 impl SnapshotWriter {
+    pub(crate) fn new(repository: Arc<Inner>, options: WriteOptions) -> SnapshotWriter {
+        let shared = Arc::new(Shared::new(repository, options));
+        // Unbounded, but each message holds a part of the budget until the packer has dealt with it.
+        let (messages, inbox) = mpsc::unbounded_channel();
+        let packer = tokio::spawn(Packer::new(shared.clone(), inbox).run());
+        SnapshotWriter {
+            shared,
+            messages,
+            packer,
+        }
+    }
+
     /// Begins a collection; many may be open at a time, each holding up to one block.
     pub fn collection(&self, entry: CollectionEntry) -> CollectionWriter {
-        let _ = entry;
-        unimplemented!()
+        let index = self.shared.begin_collection();
+        CollectionWriter::new(self.shared.clone(), self.messages.clone(), index, entry)
     }
 
     /// Returns how far the snapshot has come.
     pub fn progress(&self) -> WriteProgress {
-        unimplemented!()
+        self.shared.counters.read()
     }
 
     /// Waits until all packs are durable, then writes the manifest.
@@ -107,29 +131,265 @@ impl SnapshotWriter {
     /// Fails with `Invalid` if a collection was begun and neither finished nor discarded, or two have
     /// the same name, and with `Exists` if the snapshot is there already.
     pub async fn commit(self, header: SnapshotHeader) -> Result<Manifest, Error> {
-        let _ = header;
-        unimplemented!()
+        let finished = self.shared.finished_collections()?;
+        let (reply, packed) = oneshot::channel();
+        let wanted = finished.iter().map(|collection| collection.index).collect();
+        // A packer that is gone has left the reason, which the next line finds.
+        let _ = self.messages.send(Message::Commit { wanted, reply });
+        let packed = packed.await.map_err(|_| self.shared.failure())?;
+        let manifest = assemble(header, finished, packed);
+        let repository = &self.shared.repository;
+        let level = self.shared.options.compression_level;
+        let object = manifest.seal(&repository.sealing_root, keys::random()?, level)?;
+        let name = manifest::object_name(manifest.snapshot, manifest.generation);
+        repository.store.put_new(&name, vec![object]).await?;
+        Ok(manifest)
     }
 }
 
-/// Writes one collection of a snapshot.
-#[derive(Debug)]
-pub struct CollectionWriter {}
+impl Drop for SnapshotWriter {
+    fn drop(&mut self) {
+        self.packer.abort();
+        self.shared
+            .fail(Error::invalid("the snapshot's writer is gone"));
+    }
+}
 
-impl CollectionWriter {
-    /// Takes documents; waits while the store is behind. After an error the snapshot cannot be committed.
-    pub async fn push(&mut self, batch: Batch) -> Result<(), Error> {
-        let _ = batch;
-        unimplemented!()
+impl fmt::Debug for SnapshotWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SnapshotWriter")
+            .field("progress", &self.progress())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Puts together what the collections took and what the packer made of it. The two were counted
+/// independently, so that they disagree is a broken invariant.
+fn assemble(header: SnapshotHeader, finished: Vec<Finished>, mut packed: Packed) -> Manifest {
+    let mut packs: HashSet<PackId> = HashSet::new();
+    let mut totals = Totals {
+        blocks: packed.blocks,
+        stored_bytes: packed.stored_bytes,
+        ..Totals::default()
+    };
+    let mut collections = Vec::with_capacity(finished.len());
+    for Finished {
+        index,
+        entry,
+        summary,
+    } in finished
+    {
+        let layout = packed.collections.remove(&index).unwrap_or_default();
+        assert_eq!(
+            layout.fingerprint, summary.fingerprint,
+            "pages hold what was pushed"
+        );
+        assert_eq!(layout.bytes, summary.bytes, "pages hold what was pushed");
+        packs.extend(layout.packs);
+        totals.documents += summary.documents;
+        totals.bytes += summary.bytes;
+        collections.push(CollectionManifest {
+            database: entry.database,
+            name: entry.name,
+            kind: entry.kind,
+            uuid: entry.uuid,
+            options: entry.options,
+            id_index: entry.id_index,
+            indexes: entry.indexes,
+            exact: entry.exact,
+            documents: summary.documents,
+            bytes: summary.bytes,
+            sum: summary.fingerprint.sum,
+            pages: layout.pages,
+        });
+    }
+    let mut packs: Vec<PackId> = packs.into_iter().collect();
+    packs.sort_unstable();
+    Manifest {
+        snapshot: header.snapshot,
+        generation: 0,
+        created_at_ms: header.created_at_ms,
+        source: header.source,
+        consistency: header.consistency,
+        collections,
+        packs,
+        totals,
+    }
+}
+
+/// What the collections, the workers and the packer of one snapshot share.
+struct Shared {
+    repository: Arc<Inner>,
+    options: WriteOptions,
+    tools: Tools,
+    /// Plain bytes between the collections and the pack, in KiB.
+    budget: Arc<Semaphore>,
+    workers: Arc<Semaphore>,
+    counters: Counters,
+    state: Mutex<State>,
+}
+
+/// What holds for the snapshot as a whole.
+struct State {
+    collections: Vec<Collection>,
+    failure: Option<Error>,
+    pinned: Vec<PackId>,
+}
+
+/// What became of a collection.
+enum Collection {
+    Open,
+    Finished {
+        entry: Box<CollectionEntry>,
+        summary: CollectionSummary,
+    },
+    Discarded,
+    Abandoned {
+        namespace: String,
+    },
+}
+
+/// A collection that was read to its end.
+struct Finished {
+    index: usize,
+    entry: CollectionEntry,
+    summary: CollectionSummary,
+}
+
+impl Shared {
+    fn new(repository: Arc<Inner>, options: WriteOptions) -> Shared {
+        let workers = options.workers.max(1);
+        let failure = block::check_block_bytes(options.block_bytes).err();
+        let (tools, failure) = match Tools::new(options.compression_level) {
+            Ok(tools) => (tools, failure),
+            Err(error) => (Tools::empty(options.compression_level), Some(error)),
+        };
+        let budget = Semaphore::new(budget_kib(&options));
+        if failure.is_some() {
+            budget.close();
+        }
+        Shared {
+            repository,
+            tools,
+            budget: Arc::new(budget),
+            workers: Arc::new(Semaphore::new(workers)),
+            counters: Counters::default(),
+            state: Mutex::new(State {
+                collections: Vec::new(),
+                failure,
+                pinned: Vec::new(),
+            }),
+            options,
+        }
     }
 
-    /// Ends the collection and returns what it adds up to.
-    pub async fn finish(self) -> Result<CollectionSummary, Error> {
-        unimplemented!()
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves the collection out of the snapshot.
-    pub fn discard(self) {
-        unimplemented!()
+    /// Ends the snapshot: the first reason is kept, and whoever waits is woken.
+    fn fail(&self, error: Error) {
+        self.state().failure.get_or_insert(error);
+        self.budget.close();
+    }
+
+    fn failure(&self) -> Error {
+        let failure = self.state().failure.clone();
+        failure.unwrap_or_else(|| Error::invalid("the snapshot's writer is gone"))
+    }
+
+    fn begin_collection(&self) -> usize {
+        let mut state = self.state();
+        state.collections.push(Collection::Open);
+        state.collections.len() - 1
+    }
+
+    fn end_collection(&self, index: usize, outcome: Collection) {
+        if let Some(collection) = self.state().collections.get_mut(index) {
+            *collection = outcome;
+        }
+    }
+
+    /// Returns the finished collections, unless something keeps the snapshot from being whole.
+    fn finished_collections(&self) -> Result<Vec<Finished>, Error> {
+        let mut state = self.state();
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
+        }
+        let mut finished = Vec::new();
+        let mut names = HashSet::new();
+        for (index, collection) in std::mem::take(&mut state.collections)
+            .into_iter()
+            .enumerate()
+        {
+            match collection {
+                Collection::Finished { entry, summary } => {
+                    if !names.insert((entry.database.clone(), entry.name.clone())) {
+                        let namespace = format!("{}.{}", entry.database, entry.name);
+                        return Err(Error::invalid(format!("two collections are {namespace}")));
+                    }
+                    finished.push(Finished {
+                        index,
+                        entry: *entry,
+                        summary,
+                    });
+                }
+                Collection::Discarded => {}
+                Collection::Open => {
+                    return Err(Error::invalid("a collection is still being written"));
+                }
+                Collection::Abandoned { namespace } => {
+                    return Err(Error::invalid(format!("{namespace} was not finished")));
+                }
+            }
+        }
+        Ok(finished)
+    }
+
+    /// Protects a pack from the sweep for as long as the snapshot is being written.
+    fn pin(&self, pack: PackId) {
+        self.repository.pins.pin(pack);
+        self.state().pinned.push(pack);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let pinned = std::mem::take(&mut self.state().pinned);
+        pinned
+            .into_iter()
+            .for_each(|pack| self.repository.pins.unpin(pack));
+    }
+}
+
+/// A block being filled by a worker and one waiting for it, per worker, and two on their way to the pack.
+fn budget_kib(options: &WriteOptions) -> usize {
+    let blocks = 2 * options.workers.max(1) + 2;
+    (blocks * options.block_bytes.div_ceil(1024)).clamp(1, Semaphore::MAX_PERMITS)
+}
+
+#[derive(Default)]
+struct Counters {
+    documents: AtomicU64,
+    bytes: AtomicU64,
+    stored_bytes: AtomicU64,
+}
+
+impl Counters {
+    fn read(&self) -> WriteProgress {
+        WriteProgress {
+            documents: self.documents.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            stored_bytes: self.stored_bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    fn taken(&self, documents: u64, bytes: u64) {
+        self.documents.fetch_add(documents, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn stored(&self, bytes: u64) {
+        self.stored_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 }

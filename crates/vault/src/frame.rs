@@ -1,0 +1,190 @@
+//! Sealing: how one piece of an object becomes ciphertext and back. Every object has a key of its own and the
+//! nonce is the ordinal of the frame in it, so a nonce never repeats under a key. Must never return bytes
+//! that did not authenticate.
+
+use ring::aead;
+
+use crate::error::Error;
+
+/// Bytes that sealing adds: the authentication tag.
+pub(crate) const TAG_BYTES: usize = 16;
+/// Bytes that a frame has beyond its content: codec and tag.
+pub(crate) const FRAME_OVERHEAD_BYTES: usize = 1 + TAG_BYTES;
+
+const CODEC_NONE: u8 = 0;
+const CODEC_ZSTD: u8 = 1;
+
+/// What a frame holds; part of what is authenticated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum FrameKind {
+    Block = 1,
+    Sidecar = 2,
+    Page = 3,
+    Footer = 5,
+    Manifest = 6,
+}
+
+impl FrameKind {
+    /// Returns the kind that may stand in a pack's footer under this number.
+    pub(crate) fn listed(number: u8) -> Option<FrameKind> {
+        match number {
+            1 => Some(FrameKind::Block),
+            2 => Some(FrameKind::Sidecar),
+            3 => Some(FrameKind::Page),
+            _ => None,
+        }
+    }
+}
+
+/// The key and the name of one object.
+pub(crate) struct ObjectSeal {
+    key: aead::LessSafeKey,
+    object: String,
+    header: Vec<u8>,
+}
+
+impl ObjectSeal {
+    /// Seals under a key that was derived from random bits drawn for this object alone. `header` is what
+    /// stands in clear before the frames and is to be authenticated with each.
+    pub(crate) fn new(key: aead::LessSafeKey, object: String, header: Vec<u8>) -> ObjectSeal {
+        ObjectSeal {
+            key,
+            object,
+            header,
+        }
+    }
+
+    /// Returns the full name of the object.
+    pub(crate) fn object(&self) -> &str {
+        &self.object
+    }
+
+    /// Seals a frame's plain text in place. Each ordinal may be sealed once.
+    pub(crate) fn seal(&self, kind: FrameKind, ordinal: u32, mut plain: Vec<u8>) -> Vec<u8> {
+        plain.reserve_exact(TAG_BYTES);
+        self.key
+            .seal_in_place_append_tag(nonce(ordinal), self.additional(kind, ordinal), &mut plain)
+            .expect("a frame is within the limits of AES-GCM");
+        plain
+    }
+
+    /// Opens a frame and undoes its codec. `raw_length` is the length the content must have.
+    pub(crate) fn open(
+        &self,
+        kind: FrameKind,
+        ordinal: u32,
+        sealed: Vec<u8>,
+        raw_length: RawLength,
+    ) -> Result<Vec<u8>, Error> {
+        let plain = self.open_plain(kind, ordinal, sealed)?;
+        expand(&plain, raw_length).map_err(|reason| {
+            let reason = format!("{kind:?} frame {ordinal}: {reason}");
+            Error::corrupt(&self.object, reason)
+        })
+    }
+
+    fn open_plain(
+        &self,
+        kind: FrameKind,
+        ordinal: u32,
+        mut sealed: Vec<u8>,
+    ) -> Result<Vec<u8>, Error> {
+        let additional = self.additional(kind, ordinal);
+        let opened = self
+            .key
+            .open_in_place(nonce(ordinal), additional, &mut sealed);
+        let length = opened.map(|plain| plain.len()).map_err(|_| {
+            let reason = format!("{kind:?} frame {ordinal} does not authenticate");
+            Error::corrupt(&self.object, reason)
+        })?;
+        sealed.truncate(length);
+        Ok(sealed)
+    }
+
+    fn additional(&self, kind: FrameKind, ordinal: u32) -> aead::Aad<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(5 + self.object.len() + self.header.len());
+        bytes.push(kind as u8);
+        bytes.extend_from_slice(&ordinal.to_le_bytes());
+        bytes.extend_from_slice(self.object.as_bytes());
+        bytes.extend_from_slice(&self.header);
+        aead::Aad::from(bytes)
+    }
+}
+
+/// What is known of a content's length before it is decompressed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RawLength {
+    /// It has exactly this many bytes.
+    Exactly(usize),
+    /// It has at most this many bytes.
+    AtMost(usize),
+}
+
+/// Compresses frames; kept between blocks because making one costs as much as compressing a small block.
+pub(crate) struct Compressor {
+    inner: zstd::bulk::Compressor<'static>,
+    scratch: Vec<u8>,
+}
+
+impl Compressor {
+    pub(crate) fn new(level: i32) -> Result<Compressor, Error> {
+        let inner = zstd::bulk::Compressor::new(level)
+            .map_err(|_| Error::invalid(format!("zstd has no compression level {level}")))?;
+        Ok(Compressor {
+            inner,
+            scratch: Vec::new(),
+        })
+    }
+
+    /// Returns the plain text of a frame: the codec, then the content, compressed where that is shorter.
+    pub(crate) fn frame(&mut self, content: &[u8]) -> Vec<u8> {
+        self.scratch.clear();
+        self.scratch
+            .reserve(zstd::zstd_safe::compress_bound(content.len()));
+        self.inner
+            .compress_to_buffer(content, &mut self.scratch)
+            .expect("the buffer has room for the worst case");
+        let shrunk = self.scratch.len() < content.len();
+        let (codec, body) = if shrunk {
+            (CODEC_ZSTD, self.scratch.as_slice())
+        } else {
+            (CODEC_NONE, content)
+        };
+        let mut plain = Vec::with_capacity(body.len() + FRAME_OVERHEAD_BYTES);
+        plain.push(codec);
+        plain.extend_from_slice(body);
+        plain
+    }
+}
+
+fn expand(plain: &[u8], raw_length: RawLength) -> Result<Vec<u8>, String> {
+    let (&codec, body) = plain.split_first().ok_or("it is empty")?;
+    let limit = match raw_length {
+        RawLength::Exactly(length) | RawLength::AtMost(length) => length,
+    };
+    let content = match codec {
+        CODEC_NONE if body.len() <= limit => body.to_vec(),
+        CODEC_NONE => return Err(format!("it has {} bytes, expected {limit}", body.len())),
+        CODEC_ZSTD => {
+            let room = match zstd::zstd_safe::get_frame_content_size(body) {
+                Ok(Some(size)) if size <= limit as u64 => usize::try_from(size).unwrap_or(limit),
+                _ => return Err(format!("its compressed size is not at most {limit} bytes")),
+            };
+            zstd::bulk::decompress(body, room).map_err(|_| "it does not decompress")?
+        }
+        other => return Err(format!("codec {other} is unknown")),
+    };
+    match raw_length {
+        RawLength::Exactly(length) if content.len() != length => {
+            Err(format!("it has {} bytes, expected {length}", content.len()))
+        }
+        _ => Ok(content),
+    }
+}
+
+fn nonce(ordinal: u32) -> aead::Nonce {
+    let mut bytes = [0; 12];
+    bytes[..4].copy_from_slice(&ordinal.to_le_bytes());
+    aead::Nonce::assume_unique_for_key(bytes)
+}
