@@ -27,6 +27,7 @@ use vault::Repository;
 pub use archive::Archive;
 pub use caller::Caller;
 pub use data_dir::{DataDir, InitError, Initialised, OpenError};
+pub use meta::Order;
 pub use metrics::Metrics;
 pub use usecase::clusters::{AttachCluster, ClusterOptions, Clusters};
 pub use usecase::downloads::Downloads;
