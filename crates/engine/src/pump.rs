@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::future::BoxFuture;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use model::Progress;
 use mongo::{Collection, Loader, ScanBatch, ScanStream, SourceSnapshot};
-use vault::{Batch, Block, CollectionSummary, Fingerprint, ReadOptions, Repository, Span};
+use vault::{
+    Batch, Block, CollectionSummary, Fingerprint, Fingerprinter, ReadOptions, Repository, Span,
+};
 
 /// Inserts in flight per collection; two writers are what one primary rewards.
 const INSERTS_IN_FLIGHT: usize = 2;
@@ -120,18 +122,18 @@ pub(crate) async fn up(
     } else {
         INSERTS_IN_FLIGHT
     };
-    let blocks = repository.blocks(stored, options);
-    let insert = |block: Block| async move {
-        let documents: Vec<&[u8]> = block.documents().collect();
-        loader.insert(&documents).await?;
-        let size_bytes = documents.iter().map(|document| document.len() as u64).sum();
-        counter.add(documents.len() as u64, size_bytes);
-        Ok::<(), PumpError>(())
-    };
+    let blocks = repository.blocks(stored, options).map_err(PumpError::from);
     blocks
-        .map_err(PumpError::from)
-        .try_for_each_concurrent(in_flight, insert)
+        .try_for_each_concurrent(in_flight, |block| insert(loader, block, counter).boxed())
         .await
+}
+
+async fn insert(loader: &Loader, block: Block, counter: &Counter) -> Result<(), PumpError> {
+    let documents: Vec<&[u8]> = block.documents().collect();
+    loader.insert(&documents).await?;
+    let size_bytes = documents.iter().map(|document| document.len() as u64).sum();
+    counter.add(documents.len() as u64, size_bytes);
+    Ok(())
 }
 
 /// Reads a collection of the target whole and returns its fingerprint under the store's keys.
@@ -139,29 +141,26 @@ pub(crate) async fn fingerprint(
     repository: &Repository,
     batches: ScanStream,
 ) -> Result<Fingerprint, PumpError> {
-    let empty = repository.fingerprinter();
-    // Hashing takes milliseconds a batch: off the threads that answer requests.
-    let hash = |scanned: ScanBatch| {
-        let mut part = repository.fingerprinter();
-        async move {
-            let hashed = tokio::task::spawn_blocking(move || {
-                scanned.iter().for_each(|document| part.add(document));
-                part
-            });
-            Ok::<_, PumpError>(hashed.await.expect("hashing does not panic"))
-        }
-    };
     let parts = batches
         .map_err(PumpError::from)
-        .map_ok(hash)
-        .try_buffered(INSERTS_IN_FLIGHT);
-    let whole = parts
-        .try_fold(empty, |mut whole, part| async move {
-            whole.merge(part);
-            Ok(whole)
-        })
-        .await?;
+        .map_ok(|scanned| hash(repository.fingerprinter(), scanned).boxed())
+        .try_buffer_unordered(INSERTS_IN_FLIGHT);
+    let mut parts = parts.boxed();
+    let mut whole = repository.fingerprinter();
+    while let Some(part) = parts.try_next().await? {
+        whole.merge(part);
+    }
     Ok(whole.finish())
+}
+
+/// Adds a batch to a fingerprint, which takes milliseconds: off the threads that answer
+/// requests.
+async fn hash(mut part: Fingerprinter, scanned: ScanBatch) -> Result<Fingerprinter, PumpError> {
+    let hashed = tokio::task::spawn_blocking(move || {
+        scanned.iter().for_each(|document| part.add(document));
+        part
+    });
+    Ok(hashed.await.expect("hashing does not panic"))
 }
 
 /// Runs work, at most `side_by_side` pieces at a time; ends at the first error. The results
@@ -170,8 +169,8 @@ pub(crate) async fn side_by_side<T, E>(
     work: Vec<BoxFuture<'_, Result<T, E>>>,
     side_by_side: usize,
 ) -> Result<Vec<T>, E> {
-    let work = stream::iter(work).map(Ok);
-    work.try_buffer_unordered(side_by_side.max(1))
+    stream::iter(work)
+        .buffer_unordered(side_by_side.max(1))
         .try_collect()
         .await
 }

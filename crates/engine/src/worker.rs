@@ -66,7 +66,7 @@ async fn run_slot(engine: Engine, name: String, shutdown: CancellationToken) {
             Ok(Some(lease)) => {
                 // Another slot may find the next one.
                 engine.parts.work.notify_one();
-                run_job(&engine, lease, &shutdown).boxed().await;
+                run_job(&engine, lease, &shutdown).await;
                 continue;
             }
             Ok(None) => {}

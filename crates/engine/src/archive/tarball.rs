@@ -8,6 +8,9 @@ use tar::{EntryType, Header};
 
 const RECORD_BYTES: u64 = 512;
 
+/// Two empty records end an archive.
+const END: [u8; 1024] = [0; 1024];
+
 /// Longest path that fits a header's own field.
 const PATH_BYTES_MAX: usize = 100;
 
@@ -99,7 +102,7 @@ impl Tarball {
 
     /// Ends the archive and takes the rest.
     pub(super) fn finish(mut self) -> io::Result<Vec<u8>> {
-        self.encoder.write_all(&[0; 2 * RECORD_BYTES as usize])?;
+        self.encoder.write_all(&END)?;
         self.encoder.finish()
     }
 }
