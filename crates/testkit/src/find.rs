@@ -63,7 +63,7 @@ pub fn find_mongod() -> anyhow::Result<(PathBuf, MongodSource)> {
 }
 
 /// Returns the first file of that name in the folders of `PATH`.
-pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+pub fn on_path(name: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
     std::env::split_paths(&folders)
         .map(|folder| folder.join(name))
@@ -71,7 +71,7 @@ pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
 }
 
 /// Returns the user's cache directory by the XDG rules.
-pub(crate) fn cache_dir() -> anyhow::Result<PathBuf> {
+pub fn cache_dir() -> anyhow::Result<PathBuf> {
     let absolute = |name: &str| {
         std::env::var_os(name)
             .map(PathBuf::from)
@@ -154,7 +154,7 @@ fn sha256(path: &Path) -> anyhow::Result<String> {
 }
 
 /// Runs a command to its end; the failure carries the end of what it wrote to standard error.
-pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
+fn run(command: &mut Command) -> anyhow::Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command
         .output()

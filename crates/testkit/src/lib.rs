@@ -6,7 +6,7 @@
 
 mod bench_data;
 mod find;
-mod guardian;
+mod owned_child;
 mod random;
 mod raw;
 mod real_mongo;
@@ -14,6 +14,7 @@ pub mod sample;
 mod wait;
 
 pub use bench_data::{BenchData, BenchLoaded};
-pub use find::{MongodSource, find_mongod};
+pub use find::{MongodSource, cache_dir, find_mongod, on_path};
+pub use owned_child::OwnedChild;
 pub use real_mongo::{RealMongo, RealMongoBuilder};
 pub use wait::wait_for;

@@ -7,8 +7,8 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bson::{Bson, Document, doc};
@@ -16,8 +16,7 @@ use mongodb::Client;
 use mongodb::options::ClientOptions;
 use tempfile::TempDir;
 
-use crate::guardian::Guardian;
-use crate::{find_mongod, wait_for};
+use crate::{OwnedChild, find_mongod, wait_for};
 
 /// The name of every replica set that is started here.
 const REPLICA_SET: &str = "rs0";
@@ -128,16 +127,9 @@ pub struct RealMongo {
     folder: PathBuf,
     temporary: Option<TempDir>,
     port: u16,
-    running: Option<Running>,
+    running: Option<OwnedChild>,
     /// Whether the user `root` exists already.
     rooted: bool,
-}
-
-/// The process and who watches it; the guardian is dropped first, so that it never acts late.
-#[derive(Debug)]
-struct Running {
-    guardian: Option<Guardian>,
-    child: Child,
 }
 
 impl RealMongo {
@@ -161,7 +153,7 @@ impl RealMongo {
 
     /// Returns the process id, or nothing while the server is stopped.
     pub fn pid(&self) -> Option<u32> {
-        self.running.as_ref().map(|running| running.child.id())
+        self.running.as_ref().map(OwnedChild::pid)
     }
 
     /// Returns the server's folder: `db` with the data files, and `mongod.log`.
@@ -240,35 +232,18 @@ impl RealMongo {
 
     /// Stops the server in good order; its folder and port are kept for [`RealMongo::restart`].
     pub async fn stop(&mut self) -> anyhow::Result<()> {
-        let Some(mut running) = self.running.take() else {
-            return Ok(());
-        };
-        drop(running.guardian.take());
-        terminate(running.child.id())?;
-        let child = &mut running.child;
-        let ended = wait_for(STOP_LIMIT, "the end of mongod", || {
-            let status = child.try_wait();
-            async move {
-                match status {
-                    Ok(Some(_)) => Ok(()),
-                    Ok(None) => Err(String::from("it is running")),
-                    Err(error) => Err(error.to_string()),
-                }
-            }
-        });
-        let ended = ended.await;
-        if ended.is_err() {
-            end_now(&mut running.child);
+        if let Some(child) = self.running.take() {
+            child
+                .stop(STOP_LIMIT)
+                .await
+                .with_context(|| self.log_tail())?;
         }
-        ended
+        Ok(())
     }
 
     /// Ends the server at once, as a power cut would; folder and port are kept.
     pub fn kill(&mut self) {
-        if let Some(mut running) = self.running.take() {
-            drop(running.guardian.take());
-            end_now(&mut running.child);
-        }
+        self.running = None;
     }
 
     /// Stops the server if it runs and starts it again on the same folder and port.
@@ -285,11 +260,10 @@ impl RealMongo {
         if self.temporary.is_some() {
             bail!("a mongod in a temporary folder can't be detached");
         }
-        let running = self
-            .running
-            .take()
-            .context("a mongod that is stopped can't be detached")?;
-        Ok(running.child.id())
+        let child = self.running.take();
+        Ok(child
+            .context("a mongod that is stopped can't be detached")?
+            .detach())
     }
 
     /// Returns the last warnings and errors of the server's log, and what it printed elsewhere.
@@ -323,26 +297,15 @@ impl RealMongo {
     }
 
     fn spawn(&mut self) -> anyhow::Result<()> {
-        use std::os::unix::process::CommandExt;
         let output = File::create(self.folder.join("output.log")).context("create output.log")?;
-        let child = Command::new(&self.binary)
+        let mut command = Command::new(&self.binary);
+        command
             .args(self.command_line())
-            .stdin(Stdio::null())
             .stdout(output.try_clone()?)
-            .stderr(output)
-            // Ctrl-C in a terminal ends the caller, which then ends this child in good order.
-            .process_group(0)
-            .spawn()
-            .with_context(|| format!("start {}", self.binary.display()))?;
+            .stderr(output);
         let temporary = self.temporary.as_ref().map(TempDir::path);
-        let guardian = Guardian::watch(child.id(), &self.folder.to_string_lossy(), temporary);
-        self.running = Some(Running {
-            guardian: None,
-            child,
-        });
-        if let Some(running) = &mut self.running {
-            running.guardian = Some(guardian?);
-        }
+        let mark = self.folder.to_string_lossy();
+        self.running = Some(OwnedChild::spawn(&mut command, &mark, temporary)?);
         Ok(())
     }
 
@@ -382,11 +345,7 @@ impl RealMongo {
     async fn answers(&mut self) -> anyhow::Result<bool> {
         let client = self.client_of(&self.uri_without_user(), true).await?;
         let admin = client.database("admin");
-        let child = &mut self
-            .running
-            .as_mut()
-            .context("the server was started")?
-            .child;
+        let child = self.running.as_mut().context("the server was started")?;
         let answer = wait_for(START_LIMIT, "mongod to answer", || {
             let ended = child.try_wait();
             let ping = admin.run_command(doc! { "ping": 1 });
@@ -512,29 +471,4 @@ fn percent_encoded(text: &str) -> String {
         }
     }
     encoded
-}
-
-/// Asks a process to end in good order.
-fn terminate(pid: u32) -> anyhow::Result<()> {
-    let mut kill = Command::new("sh");
-    kill.args(["-c", "kill -TERM \"$1\"", "terminate", &pid.to_string()]);
-    crate::find::run(&mut kill).context("ask mongod to end")
-}
-
-/// Ends a child of this process and waits until it is gone, for a bounded time.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "runs in `Drop`, where nothing can be awaited"
-)]
-fn end_now(child: &mut Child) {
-    // An error means that it has ended already.
-    let _ = child.kill();
-    let started = Instant::now();
-    while started.elapsed() < STOP_LIMIT {
-        if !matches!(child.try_wait(), Ok(None)) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    eprintln!("mongod with process id {} does not end", child.id());
 }
