@@ -1,12 +1,33 @@
 //! Protected deployments and their sealed connection strings.
 
 use model::{
-    Actor, Cluster, ClusterId, Error, Family, Job, Listed, Page, ProjectId, Snapshot, SnapshotId,
-    Timestamp,
+    Actor, Cluster, ClusterId, ClusterState, Error, Family, Job, Listed, Page, ProjectId, Snapshot,
+    SnapshotId, Timestamp,
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
 
-use crate::Meta;
+use crate::change::Change;
+use crate::engine::{Connection, Constraint, Row, query, violated};
+use crate::generation::Altered;
+use crate::row::{Columns, During, all};
+use crate::seal::{Place, Sealer};
+use crate::{Meta, projects, snapshots};
+
+/// A `SELECT` of clusters with the given ending. A cluster is being updated while a restore
+/// onto it is open; the condition is word for word that of the index that answers it.
+macro_rules! select_clusters {
+    ($ending:literal) => {
+        concat!(
+            "SELECT c.*, EXISTS (
+                 SELECT 1 FROM restores
+                 WHERE target_cluster_id = c.id AND delivery = 'RESTORE'
+                     AND status IN ('PENDING', 'QUEUED', 'RUNNING')
+             ) AS updating FROM clusters c ",
+            $ending
+        )
+    };
+}
 
 impl Meta {
     /// Stores a cluster, sealed with its connection string, and its first snapshot if one is
@@ -20,8 +41,28 @@ impl Meta {
         first_snapshot: Option<(&Snapshot, &Job)>,
         actor: &Actor,
     ) -> Result<(), Error> {
-        let _ = (cluster, uri, first_snapshot, actor);
-        unimplemented!()
+        let mut change = self.change().await?;
+        projects::require(change.connection(), cluster.project_id).await?;
+        insert(&mut change, &self.shared.sealer, cluster, uri).await?;
+        let detail = json!({
+            "name": cluster.name,
+            "projectId": cluster.project_id,
+            "tier": cluster.tier.as_str(),
+            "hosts": cluster.hosts,
+        });
+        change
+            .record(
+                actor,
+                "cluster.insert",
+                cluster.id,
+                cluster.created_at,
+                detail,
+            )
+            .await?;
+        if let Some((snapshot, job)) = first_snapshot {
+            snapshots::insert(&mut change, snapshot, job, actor).await?;
+        }
+        change.commit(Altered::Both).await
     }
 
     /// Returns the project's cluster of that name, of either family.
@@ -30,14 +71,23 @@ impl Meta {
         project: ProjectId,
         name: &str,
     ) -> Result<Option<Cluster>, Error> {
-        let _ = (project, name);
-        unimplemented!()
+        let row = query(select_clusters!("WHERE c.project_id = $1 AND c.name = $2"))
+            .bind(project.to_string())
+            .bind(name)
+            .fetch_optional(&self.shared.pools.read)
+            .await
+            .during("read cluster by name")?;
+        row.as_ref().map(cluster).transpose()
     }
 
     /// Returns a cluster.
     pub async fn cluster(&self, id: ClusterId) -> Result<Option<Cluster>, Error> {
-        let _ = id;
-        unimplemented!()
+        let row = query(select_clusters!("WHERE c.id = $1"))
+            .bind(id.to_string())
+            .fetch_optional(&self.shared.pools.read)
+            .await
+            .during("read cluster")?;
+        row.as_ref().map(cluster).transpose()
     }
 
     /// Returns a project's clusters, the oldest first; of one family or of both.
@@ -47,19 +97,39 @@ impl Meta {
         family: Option<Family>,
         page: Page,
     ) -> Result<Listed<Cluster>, Error> {
-        let _ = (project, family, page);
-        unimplemented!()
+        let rows = query(select_clusters!(
+            "WHERE c.project_id = $1 ORDER BY c.created_at_ms, c.id"
+        ))
+        .bind(project.to_string())
+        .fetch_all(&self.shared.pools.read)
+        .await
+        .during("read clusters of project")?;
+        let mut found = all(&rows, cluster)?;
+        found.retain(|cluster| family.is_none_or(|family| cluster.tier.family() == family));
+        Ok(Listed::cut(found, page))
     }
 
     /// Returns every cluster of every project, the oldest first.
     pub async fn all_clusters(&self) -> Result<Vec<Cluster>, Error> {
-        unimplemented!()
+        let rows = query(select_clusters!("ORDER BY c.created_at_ms, c.id"))
+            .fetch_all(&self.shared.pools.read)
+            .await
+            .during("read all clusters")?;
+        all(&rows, cluster)
     }
 
     /// Returns a cluster's connection string.
     pub async fn cluster_uri(&self, id: ClusterId) -> Result<SecretString, Error> {
-        let _ = id;
-        unimplemented!()
+        let row = query("SELECT uri_sealed FROM clusters WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(&self.shared.pools.read)
+            .await
+            .during("read connection string")?
+            .ok_or_else(|| Error::cluster_gone(id))?;
+        self.shared
+            .sealer
+            .open(uri_place(&id.to_string()), row.text("uri_sealed")?)
+            .map_err(Error::internal)
     }
 
     /// Keeps what the server said of itself; changes nothing when it said the same before.
@@ -70,8 +140,24 @@ impl Meta {
         replica_set: Option<&str>,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let _ = (id, mongodb_version, replica_set, now);
-        unimplemented!()
+        let mut change = self.change().await?;
+        let before = require(change.connection(), id).await?;
+        if before.mongodb_version == mongodb_version && before.replica_set.as_deref() == replica_set
+        {
+            return Ok(());
+        }
+        query("UPDATE clusters SET mongodb_version = $2, replica_set = $3 WHERE id = $1")
+            .bind(id.to_string())
+            .bind(mongodb_version)
+            .bind(replica_set)
+            .execute(change.connection())
+            .await
+            .during("update cluster")?;
+        let detail = json!({ "mongoDBVersion": mongodb_version, "replicaSet": replica_set });
+        change
+            .record(&Actor::Worker, "cluster.seen", id, now, detail)
+            .await?;
+        change.commit(Altered::Work).await
     }
 
     /// Changes a cluster's options, `None` keeping one as it is, and returns the cluster.
@@ -83,8 +169,30 @@ impl Meta {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<Cluster, Error> {
-        let _ = (id, continuous_backup, termination_protection, actor, now);
-        unimplemented!()
+        let mut change = self.change().await?;
+        let mut cluster = require(change.connection(), id).await?;
+        cluster.continuous_backup = continuous_backup.unwrap_or(cluster.continuous_backup);
+        cluster.termination_protection =
+            termination_protection.unwrap_or(cluster.termination_protection);
+        query(
+            "UPDATE clusters SET continuous_backup = $2, termination_protection = $3
+             WHERE id = $1",
+        )
+        .bind(id.to_string())
+        .bind(cluster.continuous_backup)
+        .bind(cluster.termination_protection)
+        .execute(change.connection())
+        .await
+        .during("update cluster's options")?;
+        let detail = json!({
+            "continuousBackup": cluster.continuous_backup,
+            "terminationProtection": cluster.termination_protection,
+        });
+        change
+            .record(actor, "cluster.set_options", id, now, detail)
+            .await?;
+        change.commit(Altered::Work).await?;
+        Ok(cluster)
     }
 
     /// Deletes a cluster with its snapshots, restore jobs and jobs, and returns the ids of
@@ -98,7 +206,129 @@ impl Meta {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<Vec<SnapshotId>, Error> {
-        let _ = (id, actor, now);
-        unimplemented!()
+        let mut change = self.change().await?;
+        let cluster = require(change.connection(), id).await?;
+        if cluster.termination_protection {
+            return Err(Error::TerminationProtected(cluster.name));
+        }
+        if is_busy(change.connection(), id).await? {
+            return Err(Error::ClusterBusy(cluster.name));
+        }
+        let rows = query("SELECT id FROM snapshots WHERE cluster_id = $1 ORDER BY id")
+            .bind(id.to_string())
+            .fetch_all(change.connection())
+            .await
+            .during("read snapshots of cluster")?;
+        let snapshots: Vec<SnapshotId> = all(&rows, |row| row.word("id"))?;
+        // Snapshots, restores, reports and jobs go with it: they refer to it.
+        query("DELETE FROM clusters WHERE id = $1")
+            .bind(id.to_string())
+            .execute(change.connection())
+            .await
+            .during("delete cluster")?;
+        let detail = json!({
+            "name": cluster.name,
+            "projectId": cluster.project_id,
+            "snapshots": snapshots,
+        });
+        change
+            .record(actor, "cluster.delete", id, now, detail)
+            .await?;
+        change.commit(Altered::Both).await?;
+        Ok(snapshots)
     }
+}
+
+async fn insert(
+    change: &mut Change,
+    sealer: &Sealer,
+    cluster: &Cluster,
+    uri: &SecretString,
+) -> Result<(), Error> {
+    let id = cluster.id.to_string();
+    let uri_sealed = sealer
+        .seal(uri_place(&id), uri.expose_secret())
+        .map_err(Error::internal)?;
+    let inserted = query(
+        "INSERT INTO clusters (id, project_id, name, tier, created_at_ms, hosts, replica_set,
+             mongodb_version, uri_sealed, continuous_backup, termination_protection,
+             restore_count)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0)",
+    )
+    .bind(id)
+    .bind(cluster.project_id.to_string())
+    .bind(&cluster.name)
+    .bind(cluster.tier.as_str())
+    .bind(cluster.created_at.as_millis())
+    .bind(cluster.hosts.join(","))
+    .bind(cluster.replica_set.as_deref())
+    .bind(&cluster.mongodb_version)
+    .bind(uri_sealed)
+    .bind(cluster.continuous_backup)
+    .bind(cluster.termination_protection)
+    .execute(change.connection())
+    .await;
+    if let Err(error) = &inserted
+        && violated(error) == Some(Constraint::ClustersName)
+    {
+        return Err(Error::ClusterExists(cluster.name.clone()));
+    }
+    inserted.during("insert cluster")?;
+    Ok(())
+}
+
+/// Returns the cluster within a transaction, or fails when it is gone.
+pub(crate) async fn require(connection: &mut Connection, id: ClusterId) -> Result<Cluster, Error> {
+    let row = query(select_clusters!("WHERE c.id = $1"))
+        .bind(id.to_string())
+        .fetch_optional(connection)
+        .await
+        .during("read cluster")?
+        .ok_or_else(|| Error::cluster_gone(id))?;
+    cluster(&row)
+}
+
+/// Returns whether an open job reads it, writes it or restores one of its snapshots.
+async fn is_busy(connection: &mut Connection, id: ClusterId) -> Result<bool, Error> {
+    query(
+        "SELECT 1 FROM jobs j LEFT JOIN restores r ON r.id = j.restore_id
+         WHERE j.state = 'OPEN' AND (j.cluster_id = $1 OR r.cluster_id = $1) LIMIT 1",
+    )
+    .bind(id.to_string())
+    .fetch_optional(connection)
+    .await
+    .during("look for open jobs")
+    .map(|row| row.is_some())
+}
+
+fn uri_place(row: &str) -> Place<'_> {
+    Place {
+        table: "clusters",
+        column: "uri_sealed",
+        row,
+    }
+}
+
+fn cluster(row: &Row) -> Result<Cluster, Error> {
+    let hosts = row
+        .text("hosts")?
+        .split(',')
+        .filter(|host| !host.is_empty());
+    Ok(Cluster {
+        id: row.word("id")?,
+        project_id: row.word("project_id")?,
+        name: row.text("name")?.to_owned(),
+        tier: row.word("tier")?,
+        created_at: row.time("created_at_ms")?,
+        hosts: hosts.map(str::to_owned).collect(),
+        replica_set: row.text_or_none("replica_set")?.map(str::to_owned),
+        mongodb_version: row.text("mongodb_version")?.to_owned(),
+        continuous_backup: row.flag("continuous_backup")?,
+        termination_protection: row.flag("termination_protection")?,
+        state: if row.flag("updating")? {
+            ClusterState::Updating
+        } else {
+            ClusterState::Idle
+        },
+    })
 }

@@ -1,8 +1,18 @@
 //! Jobs: claim, renew, release. See `model::job` for what lease and fence promise.
+//!
+//! A lease is held while `worker` is set; it is live until `lease_until_ms`. A held lease
+//! that ran out may still finish its job as long as nobody took it over, which the fence
+//! tells.
 
-use model::{Error, JobKind, Lease, Progress, Timestamp};
+use model::job::ATTEMPTS_MAX;
+use model::{Actor, Error, Job, JobKind, JobState, Lease, Progress, Status, Timestamp};
+use serde_json::json;
 
-use crate::Meta;
+use crate::change::Change;
+use crate::engine::{Connection, Row, query};
+use crate::generation::Altered;
+use crate::row::{Columns, During, nonsense, stored_object};
+use crate::{Meta, restores, snapshots};
 
 /// Which kinds of job a worker has a free slot for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,17 +34,63 @@ impl Accept {
 impl Meta {
     /// Makes the pending snapshots and restores of open jobs queued, and returns how many.
     pub async fn jobs_mark_queued(&self, now: Timestamp) -> Result<u64, Error> {
-        let _ = now;
-        unimplemented!()
+        let mut change = self.change().await?;
+        let snapshots = query(
+            "UPDATE snapshots SET status = 'QUEUED' WHERE status = 'PENDING'
+                 AND id IN (SELECT snapshot_id FROM jobs WHERE state = 'OPEN')",
+        )
+        .execute(change.connection())
+        .await
+        .during("queue snapshots")?
+        .rows_affected();
+        let restores = query(
+            "UPDATE restores SET status = 'QUEUED' WHERE status = 'PENDING'
+                 AND id IN (SELECT restore_id FROM jobs WHERE state = 'OPEN')",
+        )
+        .execute(change.connection())
+        .await
+        .during("queue restores")?
+        .rows_affected();
+        if snapshots + restores == 0 {
+            return Ok(0);
+        }
+        let detail = json!({ "snapshots": snapshots, "restores": restores });
+        change
+            .record(&Actor::Worker, "jobs.queue", "jobs", now, detail)
+            .await?;
+        change.commit(Altered::Work).await?;
+        Ok(snapshots + restores)
     }
 
     /// Ends every lease, its subject being queued again, and returns how many there were.
     ///
     /// Only for a process that has just taken the data directory's lock: whoever held a
-    /// lease is then known to be dead, and waiting for its end would be idle.
+    /// lease is then known to be dead, and waiting for its end would be idle. Their attempts
+    /// stay counted, since a job may be what killed them.
     pub async fn leases_revoke_all(&self, now: Timestamp) -> Result<u64, Error> {
-        let _ = now;
-        unimplemented!()
+        let mut change = self.change().await?;
+        let rows = query("SELECT * FROM jobs WHERE state = 'OPEN' AND worker IS NOT NULL")
+            .fetch_all(change.connection())
+            .await
+            .during("read leases")?;
+        for row in &rows {
+            let job = job(row)?;
+            query("UPDATE jobs SET worker = NULL, lease_until_ms = NULL WHERE id = $1")
+                .bind(job.id.to_string())
+                .execute(change.connection())
+                .await
+                .during("revoke lease")?;
+            set_status(change.connection(), job.kind, Status::Queued, now).await?;
+            let detail = json!({ "worker": row.text("worker")?, "attempt": job.attempts });
+            change
+                .record(&Actor::Worker, "job.revoke", job.id, now, detail)
+                .await?;
+        }
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        change.commit(Altered::Work).await?;
+        Ok(rows.len() as u64)
     }
 
     /// Claims the oldest open job that nobody has a live lease on and whose cluster no other
@@ -48,11 +104,27 @@ impl Meta {
         lease_ms: i64,
         accept: Accept,
     ) -> Result<Option<Lease>, Error> {
-        let _ = (worker, now, lease_ms, accept);
-        unimplemented!()
+        let mut change = self.change().await?;
+        let mut given_up = 0;
+        let claimed = loop {
+            let Some(job) = next_claimable(change.connection(), now, accept).await? else {
+                break None;
+            };
+            if job.attempts < ATTEMPTS_MAX {
+                let until = now.plus_millis(lease_ms);
+                break Some(take(&mut change, job, worker, now, until).await?);
+            }
+            give_up(&mut change, &job, now).await?;
+            given_up += 1;
+        };
+        if claimed.is_some() || given_up > 0 {
+            change.commit(Altered::Work).await?;
+        }
+        Ok(claimed)
     }
 
-    /// Prolongs a lease and keeps the progress; `Stale` if the lease is lost.
+    /// Prolongs a lease and keeps the progress; `Stale` if the lease is lost, also where it
+    /// ran out and another job of the same cluster was begun since.
     pub async fn job_renew(
         &self,
         lease: &Lease,
@@ -60,20 +132,237 @@ impl Meta {
         lease_ms: i64,
         progress: &Progress,
     ) -> Result<Lease, Error> {
-        let _ = (lease, now, lease_ms, progress);
-        unimplemented!()
+        let until = now.plus_millis(lease_ms);
+        let mut change = self.change().await?;
+        let renewed = query(
+            "UPDATE jobs SET lease_until_ms = $3, progress = $4
+             WHERE id = $1 AND fence = $2 AND state = 'OPEN' AND worker IS NOT NULL
+                 AND (lease_until_ms > $5 OR NOT EXISTS (
+                     SELECT 1 FROM jobs o
+                     WHERE o.cluster_id = jobs.cluster_id AND o.id <> jobs.id
+                         AND o.state = 'OPEN' AND o.lease_until_ms > $5))",
+        )
+        .bind(lease.job.id.to_string())
+        .bind(lease.fence)
+        .bind(until.as_millis())
+        .bind(stored_object(progress)?)
+        .bind(now.as_millis())
+        .execute(change.connection())
+        .await
+        .during("renew lease")?;
+        if renewed.rows_affected() == 0 {
+            return Err(Error::Stale);
+        }
+        change.commit(Altered::Neither).await?;
+        Ok(Lease {
+            until,
+            ..lease.clone()
+        })
     }
 
     /// Gives a job back unfinished: its subject is queued again and the attempt not counted.
     /// `Stale` if the lease is lost.
     pub async fn job_release(&self, lease: &Lease, now: Timestamp) -> Result<(), Error> {
-        let _ = (lease, now);
-        unimplemented!()
+        let mut change = self.change().await?;
+        let released = query(
+            "UPDATE jobs SET worker = NULL, lease_until_ms = NULL, attempts = attempts - 1
+             WHERE id = $1 AND fence = $2 AND state = 'OPEN' AND worker IS NOT NULL",
+        )
+        .bind(lease.job.id.to_string())
+        .bind(lease.fence)
+        .execute(change.connection())
+        .await
+        .during("release job")?;
+        if released.rows_affected() == 0 {
+            return Err(Error::Stale);
+        }
+        set_status(change.connection(), lease.job.kind, Status::Queued, now).await?;
+        let detail = json!({ "fence": lease.fence });
+        change
+            .record(&Actor::Worker, "job.release", lease.job.id, now, detail)
+            .await?;
+        change.commit(Altered::Work).await
     }
 
     /// Returns how far the job for `kind` said it was.
     pub async fn job_progress(&self, kind: JobKind) -> Result<Option<Progress>, Error> {
-        let _ = kind;
-        unimplemented!()
+        let (sql, subject) = match kind {
+            JobKind::Snapshot(id) => (
+                "SELECT progress FROM jobs WHERE snapshot_id = $1",
+                id.to_string(),
+            ),
+            JobKind::Restore(id) => (
+                "SELECT progress FROM jobs WHERE restore_id = $1",
+                id.to_string(),
+            ),
+        };
+        let row = query(sql)
+            .bind(subject)
+            .fetch_optional(&self.shared.pools.read)
+            .await
+            .during("read progress")?;
+        let Some(row) = row else { return Ok(None) };
+        if row.text_or_none("progress")?.is_none() {
+            return Ok(None);
+        }
+        row.object("progress").map(Some)
     }
+}
+
+/// Inserts an open job within a change.
+pub(crate) async fn insert(connection: &mut Connection, job: &Job) -> Result<(), Error> {
+    let (snapshot, restore) = match job.kind {
+        JobKind::Snapshot(id) => (Some(id.to_string()), None),
+        JobKind::Restore(id) => (None, Some(id.to_string())),
+    };
+    query(
+        "INSERT INTO jobs (id, snapshot_id, restore_id, cluster_id, state, attempts, fence,
+             created_at_ms)
+         VALUES ($1, $2, $3, $4, 'OPEN', 0, 0, $5)",
+    )
+    .bind(job.id.to_string())
+    .bind(snapshot)
+    .bind(restore)
+    .bind(job.cluster_id.to_string())
+    .bind(job.created_at.as_millis())
+    .execute(connection)
+    .await
+    .during("insert job")?;
+    Ok(())
+}
+
+/// Ends a leased job within the change that ends its subject, or fails with `Stale`.
+pub(crate) async fn end(connection: &mut Connection, lease: &Lease) -> Result<(), Error> {
+    let ended = query(
+        "UPDATE jobs SET state = 'DONE', worker = NULL, lease_until_ms = NULL
+         WHERE id = $1 AND fence = $2 AND state = 'OPEN' AND worker IS NOT NULL",
+    )
+    .bind(lease.job.id.to_string())
+    .bind(lease.fence)
+    .execute(connection)
+    .await
+    .during("end job")?;
+    if ended.rows_affected() == 0 {
+        return Err(Error::Stale);
+    }
+    Ok(())
+}
+
+async fn next_claimable(
+    connection: &mut Connection,
+    now: Timestamp,
+    accept: Accept,
+) -> Result<Option<Job>, Error> {
+    let row = query(
+        "SELECT j.* FROM jobs j
+         WHERE j.state = 'OPEN' AND (j.lease_until_ms IS NULL OR j.lease_until_ms <= $1)
+             AND ((j.snapshot_id IS NOT NULL AND $2) OR (j.restore_id IS NOT NULL AND $3))
+             AND NOT EXISTS (
+                 SELECT 1 FROM jobs o
+                 WHERE o.cluster_id = j.cluster_id AND o.id <> j.id
+                     AND o.state = 'OPEN' AND o.lease_until_ms > $1)
+         ORDER BY j.created_at_ms, j.id LIMIT 1",
+    )
+    .bind(now.as_millis())
+    .bind(accept.snapshots)
+    .bind(accept.restores)
+    .fetch_optional(connection)
+    .await
+    .during("find claimable job")?;
+    row.as_ref().map(job).transpose()
+}
+
+async fn take(
+    change: &mut Change,
+    mut job: Job,
+    worker: &str,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Lease, Error> {
+    let fence = query(
+        "UPDATE jobs SET worker = $2, lease_until_ms = $3, fence = fence + 1,
+             attempts = attempts + 1, progress = NULL
+         WHERE id = $1 RETURNING fence",
+    )
+    .bind(job.id.to_string())
+    .bind(worker)
+    .bind(until.as_millis())
+    .fetch_one(change.connection())
+    .await
+    .during("claim job")?
+    .number("fence")?;
+    job.attempts += 1;
+    set_status(change.connection(), job.kind, Status::Running, now).await?;
+    let detail = json!({ "worker": worker, "attempt": job.attempts, "fence": fence });
+    change
+        .record(&Actor::Worker, "job.claim", job.id, now, detail)
+        .await?;
+    Ok(Lease { job, fence, until })
+}
+
+async fn give_up(change: &mut Change, job: &Job, now: Timestamp) -> Result<(), Error> {
+    query(
+        "UPDATE jobs SET state = 'DONE', worker = NULL, lease_until_ms = NULL, fence = fence + 1
+         WHERE id = $1",
+    )
+    .bind(job.id.to_string())
+    .execute(change.connection())
+    .await
+    .during("give up job")?;
+    let reason = format!(
+        "given up after {} attempts, none of which came to an end",
+        job.attempts
+    );
+    match job.kind {
+        JobKind::Snapshot(id) => snapshots::fail(change, id, now, &reason).await,
+        JobKind::Restore(id) => restores::fail(change, id, now, &reason).await,
+    }
+}
+
+/// Sets the status of an open job's subject; a snapshot keeps when it was first begun.
+async fn set_status(
+    connection: &mut Connection,
+    kind: JobKind,
+    status: Status,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let started = (status == Status::Running).then_some(now.as_millis());
+    let statement = match kind {
+        JobKind::Snapshot(id) => query(
+            "UPDATE snapshots SET status = $2, started_at_ms = COALESCE(started_at_ms, $3)
+             WHERE id = $1",
+        )
+        .bind(id.to_string())
+        .bind(status.as_str())
+        .bind(started),
+        JobKind::Restore(id) => query("UPDATE restores SET status = $2 WHERE id = $1")
+            .bind(id.to_string())
+            .bind(status.as_str()),
+    };
+    statement
+        .execute(connection)
+        .await
+        .during("set status of subject")?;
+    Ok(())
+}
+
+fn job(row: &Row) -> Result<Job, Error> {
+    let snapshot = row.word_or_none("snapshot_id")?;
+    let restore = row.word_or_none("restore_id")?;
+    Ok(Job {
+        id: row.word("id")?,
+        kind: match (snapshot, restore) {
+            (Some(id), None) => JobKind::Snapshot(id),
+            (None, Some(id)) => JobKind::Restore(id),
+            _ => return Err(nonsense("snapshot_id", "a job has one subject")),
+        },
+        cluster_id: row.word("cluster_id")?,
+        state: match row.text("state")? {
+            "OPEN" => JobState::Open,
+            "DONE" => JobState::Done,
+            other => return Err(nonsense("state", other)),
+        },
+        attempts: row.number("attempts")?,
+        created_at: row.time("created_at_ms")?,
+    })
 }

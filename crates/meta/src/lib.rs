@@ -8,6 +8,7 @@
 
 mod access;
 mod audit;
+mod change;
 mod clusters;
 mod engine;
 mod error;
@@ -34,6 +35,14 @@ pub use statistics::OpenJobs;
 use std::path::Path;
 use std::sync::Arc;
 
+use model::Error as ModelError;
+
+use crate::change::Change;
+use crate::engine::{Pools, Transaction, classify, query};
+use crate::generation::Counters;
+use crate::row::{Columns, During};
+use crate::seal::{Place, Sealer};
+
 /// The metadata store; clones share it.
 #[derive(Clone)]
 pub struct Meta {
@@ -41,9 +50,9 @@ pub struct Meta {
 }
 
 struct Shared {
-    pools: engine::Pools,
-    sealer: seal::Sealer,
-    generation: generation::Counters,
+    pools: Pools,
+    sealer: Sealer,
+    generation: Counters,
 }
 
 impl Meta {
@@ -53,8 +62,20 @@ impl Meta {
     /// Fails with [`Error::WrongKey`] when the file was made under another key, and changes
     /// nothing then.
     pub async fn open(path: &Path, key: &SealKey) -> Result<Meta, Error> {
-        let _ = (path, key);
-        unimplemented!()
+        let pools = Pools::open(path).await?;
+        let sealer = Sealer::new(key);
+        let outcome = prepare(path, &pools, &sealer).await;
+        if outcome.is_err() {
+            pools.close().await;
+        }
+        outcome?;
+        Ok(Meta {
+            shared: Arc::new(Shared {
+                pools,
+                sealer,
+                generation: Counters::default(),
+            }),
+        })
     }
 
     /// Returns counters that differ whenever a committed change may have altered an answer.
@@ -67,6 +88,62 @@ impl Meta {
 
     /// Waits for running statements and closes the file; later calls fail.
     pub async fn close(&self) {
-        unimplemented!()
+        self.shared.pools.close().await;
+    }
+
+    async fn change(&self) -> Result<Change, ModelError> {
+        Change::begin(&self.shared).await
+    }
+
+    /// One state of the store for several statements.
+    async fn view(&self) -> Result<Transaction, ModelError> {
+        self.shared.pools.begin_read().await.during("begin reading")
+    }
+}
+
+/// A known value under the key, by which a wrong key is noticed before anything is done.
+const SEAL_CHECK: &str = "regrow";
+const SEAL_CHECK_PLACE: Place<'static> = Place {
+    table: "seal_check",
+    column: "value_sealed",
+    row: "key",
+};
+
+async fn prepare(path: &Path, pools: &Pools, sealer: &Sealer) -> Result<(), Error> {
+    let sql_error = |error| classify(path, error);
+    if pools.has_schema().await.map_err(sql_error)? {
+        check_key(path, pools, sealer).await?;
+    }
+    pools.migrate(path).await?;
+    let value_sealed = sealer
+        .seal(SEAL_CHECK_PLACE, SEAL_CHECK)
+        .map_err(|error| Error::Other(Box::new(error)))?;
+    let mut transaction = pools.begin_write().await.map_err(sql_error)?;
+    query("INSERT INTO seal_check (id, value_sealed) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+        .bind(SEAL_CHECK_PLACE.row)
+        .bind(value_sealed)
+        .execute(&mut *transaction)
+        .await
+        .map_err(sql_error)?;
+    transaction.commit().await.map_err(sql_error)?;
+    check_key(path, pools, sealer).await
+}
+
+/// A store without the row has no secrets yet: it was left between its first two steps.
+async fn check_key(path: &Path, pools: &Pools, sealer: &Sealer) -> Result<(), Error> {
+    let row = query("SELECT value_sealed FROM seal_check WHERE id = $1")
+        .bind(SEAL_CHECK_PLACE.row)
+        .fetch_optional(&pools.read)
+        .await
+        .map_err(|error| classify(path, error))?;
+    let Some(row) = row else { return Ok(()) };
+    let stored = row
+        .text("value_sealed")
+        .map_err(|error| Error::Other(Box::new(error)))?;
+    match sealer.open(SEAL_CHECK_PLACE, stored) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::WrongKey {
+            path: path.to_owned(),
+        }),
     }
 }

@@ -1,11 +1,16 @@
 //! Restore jobs, deliveries by download included.
 
 use model::{
-    Actor, ClusterId, Error, Job, Lease, Listed, Page, RestoreId, RestoreJob, RestoreReport,
-    Timestamp,
+    Actor, ClusterId, Delivery, Error, Job, JobKind, Lease, Listed, Page, RestoreId, RestoreJob,
+    RestoreReport, Timestamp,
 };
+use serde_json::json;
 
-use crate::Meta;
+use crate::change::Change;
+use crate::engine::{Connection, Constraint, Row, query, violated};
+use crate::generation::Altered;
+use crate::row::{Columns, During, all, millis, nonsense, offset, stored_object};
+use crate::{Meta, jobs, snapshots};
 
 impl Meta {
     /// Stores a restore job: pending with its `job`, or a download, completed without one.
@@ -19,8 +24,36 @@ impl Meta {
         job: Option<&Job>,
         actor: &Actor,
     ) -> Result<(), Error> {
-        let _ = (restore, job, actor);
-        unimplemented!()
+        let mut change = self.change().await?;
+        let snapshot = restore.snapshot_id;
+        snapshots::require_completed(
+            change.connection(),
+            snapshot,
+            restore.cluster_id,
+            &restore.cluster_name,
+        )
+        .await?;
+        require_target(change.connection(), restore).await?;
+        insert(change.connection(), restore).await?;
+        if let Some(job) = job {
+            jobs::insert(change.connection(), job).await?;
+        }
+        let detail = json!({
+            "delivery": delivery_word(restore.delivery),
+            "snapshotId": snapshot,
+            "clusterId": restore.cluster_id,
+            "targetClusterId": restore.target_cluster_id,
+        });
+        change
+            .record(
+                actor,
+                "restore.request",
+                restore.id,
+                restore.created_at,
+                detail,
+            )
+            .await?;
+        change.commit(Altered::Work).await
     }
 
     /// Returns a restore job of that cluster's snapshots.
@@ -29,14 +62,26 @@ impl Meta {
         cluster: ClusterId,
         id: RestoreId,
     ) -> Result<Option<RestoreJob>, Error> {
-        let _ = (cluster, id);
-        unimplemented!()
+        let found = self.restore_by_id(id).await?;
+        Ok(found.filter(|restore| restore.cluster_id == cluster))
     }
 
     /// Returns a restore job of whichever cluster.
     pub async fn restore_by_id(&self, id: RestoreId) -> Result<Option<RestoreJob>, Error> {
-        let _ = id;
-        unimplemented!()
+        let row = query(
+            "SELECT r.*, p.report FROM restores r
+             LEFT JOIN restore_reports p ON p.restore_id = r.id WHERE r.id = $1",
+        )
+        .bind(id.to_string())
+        .fetch_optional(&self.shared.pools.read)
+        .await
+        .during("read restore")?;
+        let Some(row) = row else { return Ok(None) };
+        let mut restore = restore(&row)?;
+        if row.text_or_none("report")?.is_some() {
+            restore.report = Some(row.object("report")?);
+        }
+        Ok(Some(restore))
     }
 
     /// Returns the restore jobs of a cluster's snapshots, the newest first. `report` is left
@@ -46,8 +91,25 @@ impl Meta {
         cluster: ClusterId,
         page: Page,
     ) -> Result<Listed<RestoreJob>, Error> {
-        let _ = (cluster, page);
-        unimplemented!()
+        let mut view = self.view().await?;
+        let count = query("SELECT restore_count FROM clusters WHERE id = $1")
+            .bind(cluster.to_string())
+            .fetch_optional(&mut *view)
+            .await
+            .during("count restores")?;
+        let total = count.map_or(Ok(0), |row| row.number("restore_count"))?;
+        let rows = query(
+            "SELECT * FROM restores WHERE cluster_id = $1
+             ORDER BY created_at_ms DESC, id DESC LIMIT $2 OFFSET $3",
+        )
+        .bind(cluster.to_string())
+        .bind(i64::from(page.size))
+        .bind(offset(page))
+        .fetch_all(&mut *view)
+        .await
+        .during("read restores")?;
+        let items = all(&rows, restore)?;
+        Ok(Listed { items, total })
     }
 
     /// Completes the restore of a leased job and ends the job; `Stale` if the lease is lost.
@@ -57,8 +119,24 @@ impl Meta {
         finished_at: Timestamp,
         report: &RestoreReport,
     ) -> Result<(), Error> {
-        let _ = (lease, finished_at, report);
-        unimplemented!()
+        let id = subject(lease)?;
+        let mut change = self.change().await?;
+        jobs::end(change.connection(), lease).await?;
+        query("UPDATE restores SET status = 'COMPLETED', finished_at_ms = $2 WHERE id = $1")
+            .bind(id.to_string())
+            .bind(finished_at.as_millis())
+            .execute(change.connection())
+            .await
+            .during("complete restore")?;
+        insert_report(change.connection(), id, report).await?;
+        let detail = json!({
+            "collections": report.collections.len(),
+            "attempt": lease.job.attempts,
+        });
+        change
+            .record(&Actor::Worker, "restore.complete", id, finished_at, detail)
+            .await?;
+        change.commit(Altered::Work).await
     }
 
     /// Fails the restore of a leased job and ends the job; `Stale` if the lease is lost.
@@ -69,7 +147,142 @@ impl Meta {
         reason: &str,
         report: Option<&RestoreReport>,
     ) -> Result<(), Error> {
-        let _ = (lease, finished_at, reason, report);
-        unimplemented!()
+        let id = subject(lease)?;
+        let mut change = self.change().await?;
+        jobs::end(change.connection(), lease).await?;
+        fail(&mut change, id, finished_at, reason).await?;
+        if let Some(report) = report {
+            insert_report(change.connection(), id, report).await?;
+        }
+        change.commit(Altered::Work).await
     }
+}
+
+/// Fails a restore within a change that ends its job.
+pub(crate) async fn fail(
+    change: &mut Change,
+    id: RestoreId,
+    finished_at: Timestamp,
+    reason: &str,
+) -> Result<(), Error> {
+    query(
+        "UPDATE restores SET status = 'FAILED', finished_at_ms = $2, failure = $3
+         WHERE id = $1",
+    )
+    .bind(id.to_string())
+    .bind(finished_at.as_millis())
+    .bind(reason)
+    .execute(change.connection())
+    .await
+    .during("fail restore")?;
+    let detail = json!({ "reason": reason });
+    change
+        .record(&Actor::Worker, "restore.fail", id, finished_at, detail)
+        .await
+}
+
+/// The row has no reference to its target, which may be deleted later; now it must be there.
+async fn require_target(connection: &mut Connection, restore: &RestoreJob) -> Result<(), Error> {
+    query("SELECT 1 FROM clusters WHERE id = $1")
+        .bind(restore.target_cluster_id.to_string())
+        .fetch_optional(connection)
+        .await
+        .during("look for target")?
+        .map(drop)
+        .ok_or_else(|| Error::ClusterNotFound {
+            name: restore.target_name.clone(),
+            project: restore.target_project_id,
+        })
+}
+
+async fn insert(connection: &mut Connection, restore: &RestoreJob) -> Result<(), Error> {
+    let inserted = query(
+        "INSERT INTO restores (id, delivery, status, cluster_id, cluster_name, project_id,
+             snapshot_id, snapshot_finished_at_ms, target_cluster_id, target_name,
+             target_project_id, created_at_ms, finished_at_ms, expires_at_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    )
+    .bind(restore.id.to_string())
+    .bind(delivery_word(restore.delivery))
+    .bind(restore.status.as_str())
+    .bind(restore.cluster_id.to_string())
+    .bind(&restore.cluster_name)
+    .bind(restore.project_id.to_string())
+    .bind(restore.snapshot_id.to_string())
+    .bind(restore.snapshot_finished_at.as_millis())
+    .bind(restore.target_cluster_id.to_string())
+    .bind(&restore.target_name)
+    .bind(restore.target_project_id.to_string())
+    .bind(restore.created_at.as_millis())
+    .bind(millis(restore.finished_at))
+    .bind(restore.expires_at.as_millis())
+    .execute(&mut *connection)
+    .await;
+    if let Err(error) = &inserted
+        && violated(error) == Some(Constraint::RestoresOpenTarget)
+    {
+        return Err(Error::RestoreInProgress(restore.target_name.clone()));
+    }
+    inserted.during("insert restore")?;
+    query("UPDATE clusters SET restore_count = restore_count + 1 WHERE id = $1")
+        .bind(restore.cluster_id.to_string())
+        .execute(connection)
+        .await
+        .during("count restore")?;
+    Ok(())
+}
+
+async fn insert_report(
+    connection: &mut Connection,
+    id: RestoreId,
+    report: &RestoreReport,
+) -> Result<(), Error> {
+    query("INSERT INTO restore_reports (restore_id, report) VALUES ($1, $2)")
+        .bind(id.to_string())
+        .bind(stored_object(report)?)
+        .execute(connection)
+        .await
+        .during("insert restore report")?;
+    Ok(())
+}
+
+fn subject(lease: &Lease) -> Result<RestoreId, Error> {
+    match lease.job.kind {
+        JobKind::Restore(id) => Ok(id),
+        JobKind::Snapshot(id) => Err(Error::internal(format!(
+            "the lease is for snapshot {id}, not for a restore"
+        ))),
+    }
+}
+
+fn delivery_word(delivery: Delivery) -> &'static str {
+    match delivery {
+        Delivery::Restore => "RESTORE",
+        Delivery::Download => "DOWNLOAD",
+    }
+}
+
+fn restore(row: &Row) -> Result<RestoreJob, Error> {
+    Ok(RestoreJob {
+        id: row.word("id")?,
+        delivery: match row.text("delivery")? {
+            "RESTORE" => Delivery::Restore,
+            "DOWNLOAD" => Delivery::Download,
+            other => return Err(nonsense("delivery", other)),
+        },
+        status: row.word("status")?,
+        cluster_id: row.word("cluster_id")?,
+        cluster_name: row.text("cluster_name")?.to_owned(),
+        project_id: row.word("project_id")?,
+        snapshot_id: row.word("snapshot_id")?,
+        snapshot_finished_at: row.time("snapshot_finished_at_ms")?,
+        target_cluster_id: row.word("target_cluster_id")?,
+        target_name: row.text("target_name")?.to_owned(),
+        target_project_id: row.word("target_project_id")?,
+        created_at: row.time("created_at_ms")?,
+        finished_at: row.time_or_none("finished_at_ms")?,
+        expires_at: row.time("expires_at_ms")?,
+        failure: row.text_or_none("failure")?.map(str::to_owned),
+        report: None,
+    })
 }

@@ -3,6 +3,8 @@
 use model::Error;
 
 use crate::Meta;
+use crate::engine::query;
+use crate::row::{Columns, During};
 
 /// Jobs that have not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,6 +22,26 @@ pub struct OpenJobs {
 impl Meta {
     /// Returns how many jobs have not ended.
     pub async fn jobs_open(&self) -> Result<OpenJobs, Error> {
-        unimplemented!()
+        let row = query(
+            "SELECT
+                 COUNT(CASE WHEN snapshot_id IS NOT NULL AND worker IS NULL THEN 1 END)
+                     AS snapshots_waiting,
+                 COUNT(CASE WHEN snapshot_id IS NOT NULL AND worker IS NOT NULL THEN 1 END)
+                     AS snapshots_running,
+                 COUNT(CASE WHEN restore_id IS NOT NULL AND worker IS NULL THEN 1 END)
+                     AS restores_waiting,
+                 COUNT(CASE WHEN restore_id IS NOT NULL AND worker IS NOT NULL THEN 1 END)
+                     AS restores_running
+             FROM jobs WHERE state = 'OPEN'",
+        )
+        .fetch_one(&self.shared.pools.read)
+        .await
+        .during("count open jobs")?;
+        Ok(OpenJobs {
+            snapshots_waiting: row.number("snapshots_waiting")?,
+            snapshots_running: row.number("snapshots_running")?,
+            restores_waiting: row.number("restores_waiting")?,
+            restores_running: row.number("restores_running")?,
+        })
     }
 }
