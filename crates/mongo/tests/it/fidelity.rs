@@ -1,0 +1,34 @@
+//! What comes back is what was there, byte by byte.
+use testkit::RealMongo;
+
+use crate::support::{self, connect, hashes, restore};
+use crate::zoo;
+
+#[tokio::test]
+async fn everything_that_a_database_can_hold_comes_back_exactly() -> anyhow::Result<()> {
+    let no_expiry = ["--setParameter", "ttlMonitorEnabled=false"];
+    let source = RealMongo::replica_set().args(no_expiry).start().await?;
+    let target = RealMongo::replica_set().args(no_expiry).start().await?;
+    let (from, to) = (source.client().await?, target.client().await?);
+    zoo::fill(&from).await?;
+    support::insert(&to, "unknown", "c", support::numbered(0..3)).await?;
+
+    let snapshot = connect(&source).await?.begin_snapshot().await?;
+    restore(&snapshot, &connect(&target).await?.target("job-1").await?).await?;
+
+    for database in zoo::DATABASES {
+        let (mut expected, mut found) =
+            (hashes(&from, database).await?, hashes(&to, database).await?);
+        for hashes in [&mut expected, &mut found] {
+            hashes.remove("system.profile");
+        }
+        assert_eq!(found, expected, "{database}");
+    }
+    let mut names = to.list_database_names().await?;
+    names.retain(|name| !["admin", "config", "local"].contains(&name.as_str()));
+    let mut expected = zoo::DATABASES.to_vec();
+    expected.sort_unstable();
+    names.sort_unstable();
+    assert_eq!(names, expected);
+    Ok(())
+}
