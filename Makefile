@@ -15,7 +15,7 @@ test:
 
 # Measures speed and memory; BENCH_MB=1000 is the size of the data set in megabytes.
 bench:
-	cargo run --package xtask -- bench $(if $(BENCH_MB),--megabytes $(BENCH_MB))
+	cargo run --release --package xtask -- bench $(if $(BENCH_MB),--megabytes $(BENCH_MB))
 
 tidy:
 	cargo run --package xtask -- tidy

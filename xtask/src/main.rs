@@ -1,11 +1,16 @@
-//! The project's own commands: `cargo xtask ci`, `tidy`, `demo`, `bench`, `tools`.
+//! The project's own commands: `cargo xtask ci`, `tidy`, `demo`, `bench`.
 //!
 //! They build and drive the product from outside, as a person would; none of it is in the product.
 
+mod bench;
 mod ci;
+mod demo;
+mod http;
+mod service;
 mod shell;
 mod tidy;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -20,15 +25,27 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs everything that CI runs: tidy, formatting, lints, tests, generated files, demo
+    /// Run everything that CI runs: tidy, formatting, lints, tests, generated files, demo
     Ci,
-    /// Checks what compilers don't: sizes of files, charters, arrows between crates, the lock file
+    /// Check what compilers don't: sizes of files, charters, arrows between crates, the lock file
     Tidy,
+    /// Show and prove the whole product on two real servers
+    Demo(demo::Options),
+    /// Measure speed and memory, one JSON line per figure
+    Bench(bench::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Ci => ci::run(),
         Command::Tidy => tidy::run(),
+        Command::Demo(options) => block_on(demo::run(options)),
+        Command::Bench(options) => block_on(bench::run(options)),
     }
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Runtime::new()
+        .context("start the runtime")?
+        .block_on(work)
 }

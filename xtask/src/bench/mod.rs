@@ -1,0 +1,254 @@
+//! Measures what the project promises about speed and memory, on one machine, with the database
+//! server on the same cores. One JSON line per figure on standard output; all else goes to
+//! standard error. It must never compare what did not run in the same run.
+
+mod jobs;
+mod requests;
+mod tools;
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+use testkit::{BenchData, RealMongo};
+
+use crate::service::{self, Cli, Key, Service};
+
+/// The name of the cluster in the product.
+const CLUSTER: &str = "bench";
+/// The name of the database that is filled.
+const DATABASE: &str = "bench";
+
+/// What to measure.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The size of the data set in MB of 10^6 bytes
+    #[arg(long, value_name = "MB", default_value_t = 1_000)]
+    megabytes: u64,
+    /// How many collections it is spread over
+    #[arg(long, value_name = "COUNT", default_value_t = 4)]
+    collections: u32,
+    /// How long each series of list requests runs, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    seconds: u64,
+    /// Measure only the list requests
+    #[arg(long)]
+    only_requests: bool,
+    /// Measure with a debug build of the product; the figures mean nothing
+    #[arg(long)]
+    debug: bool,
+}
+
+/// Runs all measurements.
+pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
+    let binary = service::build(!options.debug)?;
+    let scratch = tempfile::Builder::new().prefix("regrow-bench-").tempdir()?;
+    let mongo = RealMongo::replica_set()
+        .cache_gb(1.5)
+        .oplog_mb(1_000)
+        .start()
+        .await?;
+    let client = mongo.client().await?;
+
+    let megabytes = if options.only_requests {
+        1
+    } else {
+        options.megabytes
+    };
+    let data = BenchData {
+        size_bytes: megabytes * 1_000_000,
+        collections: options.collections,
+        seed: 1,
+    };
+    let started = Instant::now();
+    let loaded = data
+        .load(&client, DATABASE)
+        .await
+        .context("load the data set")?;
+    report(
+        "load_by_driver",
+        loaded.size_bytes,
+        started.elapsed().as_secs_f64(),
+        json!({}),
+    );
+
+    let data_dir = scratch.path().join("data");
+    let key = service::init(&binary, &data_dir)?;
+    let bench = Bench {
+        binary: &binary,
+        data_dir: &data_dir,
+        key: &key,
+        scratch: scratch.path(),
+    };
+    let (service, cli) = bench.start().await?;
+    let uri = mongo.uri();
+    cli.run(&[
+        "cluster",
+        "add",
+        CLUSTER,
+        "--uri",
+        &uri,
+        "--tier",
+        "M2",
+        "--no-snapshot",
+    ])
+    .await?;
+    let size = loaded.size_bytes;
+    let snapshot = measure_snapshot(&cli, &service, "first_snapshot", size).await?;
+    if !options.only_requests {
+        measure_snapshot(&cli, &service, "next_snapshot_unchanged", size).await?;
+        measure_restore(&cli, &service, &snapshot, size).await?;
+        bench
+            .measure_download(&cli, &service, &snapshot, size)
+            .await?;
+        tools::measure(&mongo, scratch.path(), size).await?;
+    } else {
+        let line = [
+            "restore",
+            "start",
+            CLUSTER,
+            "--snapshot",
+            &snapshot,
+            "--target",
+            CLUSTER,
+        ];
+        cli.run(&[&line[..], &["--yes", "--wait"]].concat()).await?;
+    }
+    service.stop().await?;
+    bench.measure_requests(options.seconds).await
+}
+
+/// What every measurement needs.
+struct Bench<'a> {
+    binary: &'a Path,
+    data_dir: &'a Path,
+    key: &'a Key,
+    scratch: &'a Path,
+}
+
+impl Bench<'_> {
+    async fn start(&self) -> anyhow::Result<(Service, Cli)> {
+        let port = service::free_port(0)?;
+        let log = self.scratch.join("serve.log");
+        let service = Service::start(self.binary, self.data_dir, port, &log).await?;
+        let cli = Cli::new(self.binary, service.address(), self.key, false);
+        Ok((service, cli))
+    }
+
+    async fn measure_download(
+        &self,
+        cli: &Cli,
+        service: &Service,
+        snapshot: &str,
+        size_bytes: u64,
+    ) -> anyhow::Result<()> {
+        let file = self.scratch.join("snapshot.tar.gz");
+        let to = file.to_string_lossy();
+        let started = Instant::now();
+        cli.run(&["download", CLUSTER, "--snapshot", snapshot, "--to", &to])
+            .await?;
+        let seconds = started.elapsed().as_secs_f64();
+        let archive = std::fs::metadata(&file)
+            .context("look at the archive")?
+            .len();
+        let more =
+            json!({ "archive_mb": archive / 1_000_000, "peak_mb": service.peak_memory_mb()? });
+        report("download", size_bytes, seconds, more);
+        std::fs::remove_file(&file).context("remove the archive")
+    }
+
+    /// Measures the list at few and at many jobs, with pages of the same length and of 100.
+    async fn measure_requests(&self, seconds: u64) -> anyhow::Result<()> {
+        for count in [10, 10_000] {
+            jobs::fill(self.data_dir, count)?;
+            let (service, _) = self.start().await?;
+            for page in [10, 100] {
+                let target = format!(
+                    "/api/atlas/v1.0/groups/{}/clusters/{CLUSTER}/backup/tenant/restores\
+                     ?itemsPerPage={page}",
+                    self.key.project_id
+                );
+                let per_second =
+                    requests::per_second(service.address(), self.key, &target, seconds, count)
+                        .await?;
+                print(&json!({
+                    "figure": "list_requests", "jobs": count, "page": page,
+                    "per_second": per_second.round(), "peak_mb": service.peak_memory_mb()?,
+                }));
+            }
+            service.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes a snapshot and returns its id.
+async fn measure_snapshot(
+    cli: &Cli,
+    service: &Service,
+    figure: &str,
+    size_bytes: u64,
+) -> anyhow::Result<String> {
+    let started = Instant::now();
+    let snapshot = cli.run(&["snapshot", "take", CLUSTER, "--wait"]).await?;
+    let seconds = started.elapsed().as_secs_f64();
+    let own = json!({
+        "own_start": snapshot["startTime"], "own_finish": snapshot["finishTime"],
+        "peak_mb": service.peak_memory_mb()?,
+    });
+    report(figure, size_bytes, seconds, own);
+    snapshot["id"]
+        .as_str()
+        .map(str::to_owned)
+        .context("the snapshot has no id")
+}
+
+async fn measure_restore(
+    cli: &Cli,
+    service: &Service,
+    snapshot: &str,
+    size_bytes: u64,
+) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let line = [
+        "restore",
+        "start",
+        CLUSTER,
+        "--snapshot",
+        snapshot,
+        "--target",
+        CLUSTER,
+    ];
+    let restore = cli.run(&[&line[..], &["--yes", "--wait"]].concat()).await?;
+    let seconds = started.elapsed().as_secs_f64();
+    let own = json!({
+        "own_start": restore["restoreScheduledDate"],
+        "own_finish": restore["restoreFinishedDate"],
+        "peak_mb": service.peak_memory_mb()?,
+    });
+    report("restore_and_verify", size_bytes, seconds, own);
+    Ok(())
+}
+
+/// Prints one figure; `mb_per_s` is of 10^6 bytes of documents, by the clock on the wall.
+fn report(figure: &str, size_bytes: u64, seconds: f64, more: Value) {
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let megabytes = size_bytes as f64 / 1e6;
+    let mut line = json!({
+        "figure": figure, "mb": megabytes.round(), "seconds": (seconds * 100.0).round() / 100.0,
+        "mb_per_s": (megabytes / seconds).round(),
+    });
+    if let (Some(line), Some(more)) = (line.as_object_mut(), more.as_object()) {
+        line.extend(more.clone());
+    }
+    print(&line);
+}
+
+#[expect(
+    clippy::disallowed_macros,
+    reason = "the one place that writes figures"
+)]
+fn print(line: &Value) {
+    println!("{line}");
+}
