@@ -138,6 +138,9 @@ codes! {
     InvalidAttribute "INVALID_ATTRIBUTE" 400 1 "The attribute {0} is not allowed.";
     /// Cluster id.
     InvalidClusterId "INVALID_CLUSTER_ID" 404 1 "{0} is not a cluster id.";
+    /// Regrow's own: the connection string cannot be read.
+    InvalidConnectionString "INVALID_CONNECTION_STRING" 400 0
+        "The connection string cannot be read.";
     /// Text.
     InvalidDateFormat "INVALID_DATE_FORMAT" 400 1
         "{0} is not a date in the form 2006-01-02T15:04:05Z.";

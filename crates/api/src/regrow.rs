@@ -302,12 +302,8 @@ pub struct Snapshot {
     #[serde(default)]
     pub links: Vec<Link>,
     /// Version of the server that the snapshot was taken from.
-    #[serde(
-        default,
-        rename = "mongoDBVersion",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub mongodb_version: Option<String>,
+    #[serde(rename = "mongoDBVersion")]
+    pub mongodb_version: String,
     /// How far the snapshot is, while it is being taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,

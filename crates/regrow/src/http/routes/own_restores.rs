@@ -1,0 +1,163 @@
+//! Restores and downloads between clusters of any tier, with progress and report.
+
+use api::List;
+use api::link::{self, Link};
+use api::regrow::{CollectionReport, Restore, StartDownload, StartRestore};
+use api::tenant::DeliveryType;
+use axum::http::StatusCode;
+use engine::RestoreRequest;
+use model::{Delivery, RestoreJob, Status};
+
+use super::super::error::{Answer, Failure, download as download_of, serverless};
+use super::super::extract::{Ask, Payload, Place, project_id, restore_id};
+use super::own_snapshots::progress;
+use super::{date, project_of, snapshot_of, status, wire_id};
+
+/// Returns the restores and downloads of one cluster, the newest first.
+#[utoipa::path(
+    get,
+    path = "/groups/{groupId}/clusters/{clusterName}/restores",
+    context_path = api::REGROW_V1,
+    operation_id = "listRestores",
+    tag = "Regrow Restores",
+    responses((status = 200, description = "One page.", body = List<Restore>)),
+)]
+pub(crate) async fn list(ask: Ask, Place((group, name)): Place<(String, String)>) -> Answer {
+    let project = project_id(&group)?;
+    let listed = ask
+        .engine()
+        .restores()
+        .list(ask.caller(), project, &name, None, ask.page())
+        .await;
+    let (_, listed) = listed?;
+    ask.list(listed, |job| wire(&ask, &job, None))
+}
+
+/// Returns one restore or download, with its progress while it is at work, and its report.
+#[utoipa::path(
+    get,
+    path = "/groups/{groupId}/clusters/{clusterName}/restores/{restoreId}",
+    context_path = api::REGROW_V1,
+    operation_id = "getRestore",
+    tag = "Regrow Restores",
+    responses((status = 200, description = "The job.", body = Restore)),
+)]
+pub(crate) async fn get(
+    ask: Ask,
+    Place((group, name, id)): Place<(String, String, String)>,
+) -> Answer {
+    let (project, id) = (project_id(&group)?, restore_id(&id)?);
+    let restores = ask.engine().restores();
+    let (_, job) = restores.get(ask.caller(), project, &name, None, id).await?;
+    let progress = progress_of(&ask, &job).await?;
+    ask.found(&wire(&ask, &job, progress))
+}
+
+/// Asks for one snapshot to be put onto a target cluster, whose data it replaces.
+#[utoipa::path(
+    post,
+    path = "/groups/{groupId}/clusters/{clusterName}/restores",
+    context_path = api::REGROW_V1,
+    operation_id = "startRestore",
+    tag = "Regrow Restores",
+    request_body = StartRestore,
+    responses((status = 201, description = "The job.", body = Restore)),
+)]
+pub(crate) async fn restore(
+    ask: Ask,
+    Place((group, name)): Place<(String, String)>,
+    Payload(body): Payload,
+) -> Answer {
+    let request = StartRestore::parse(&body)?;
+    let request = RestoreRequest {
+        project: project_id(&group)?,
+        cluster: name,
+        family: None,
+        snapshot: snapshot_of(request.snapshot_id),
+        target_project: request.target_group_id.map(project_of),
+        target: request.target_cluster_name,
+    };
+    let (_, job) = ask
+        .engine()
+        .restores()
+        .request(ask.caller(), &request)
+        .await?;
+    ask.one(StatusCode::CREATED, &wire(&ask, &job, None))
+}
+
+/// Offers one snapshot for download; the answer has the link.
+#[utoipa::path(
+    post,
+    path = "/groups/{groupId}/clusters/{clusterName}/downloads",
+    context_path = api::REGROW_V1,
+    operation_id = "startDownload",
+    tag = "Regrow Restores",
+    request_body = StartDownload,
+    responses((status = 201, description = "The job with the link.", body = Restore)),
+)]
+pub(crate) async fn download(
+    ask: Ask,
+    Place((group, name)): Place<(String, String)>,
+    Payload(body): Payload,
+) -> Answer {
+    let project = project_id(&group)?;
+    let snapshot = snapshot_of(StartDownload::parse(&body)?.snapshot_id);
+    let offered = ask
+        .engine()
+        .restores()
+        .download(ask.caller(), project, &name, None, snapshot)
+        .await;
+    let (_, job) = offered.map_err(download_of(serverless))?;
+    ask.one(StatusCode::CREATED, &wire(&ask, &job, None))
+}
+
+async fn progress_of(ask: &Ask, job: &RestoreJob) -> Result<Option<model::Progress>, Failure> {
+    if job.status != Status::Running {
+        return Ok(None);
+    }
+    Ok(ask.engine().restores().progress(job.id).await?)
+}
+
+fn wire(ask: &Ask, job: &RestoreJob, now: Option<model::Progress>) -> Restore {
+    let url = ask.own_cluster_url(job.project_id, &job.cluster_name);
+    Restore {
+        cluster_name: job.cluster_name.clone(),
+        created_at: date(job.created_at),
+        delivery_type: match job.delivery {
+            Delivery::Restore => DeliveryType::Restore,
+            Delivery::Download => DeliveryType::Download,
+        },
+        expires_at: date(job.expires_at),
+        failure_reason: job.failure.clone(),
+        finished_at: job.finished_at.map(date),
+        group_id: wire_id!(job.project_id),
+        id: wire_id!(job.id),
+        links: vec![
+            Link::to_self(format!("{url}/restores/{}", job.id)),
+            Link::new(
+                link::SNAPSHOT,
+                format!("{url}/snapshots/{}", job.snapshot_id),
+            ),
+            Link::new(link::CLUSTER, url),
+        ],
+        progress: now.map(progress),
+        report: job
+            .report
+            .as_ref()
+            .map(|report| report.collections.iter().map(row).collect()),
+        snapshot_id: wire_id!(job.snapshot_id),
+        snapshot_url: ask.download_url(job),
+        status: status(job.status),
+        target_cluster_name: job.target_name.clone(),
+        target_group_id: wire_id!(job.target_project_id),
+    }
+}
+
+fn row(collection: &model::CollectionReport) -> CollectionReport {
+    CollectionReport {
+        bytes: collection.size_bytes,
+        documents: collection.documents,
+        namespace: collection.namespace.clone(),
+        verified: collection.verified,
+    }
+}

@@ -1,0 +1,143 @@
+//! Restores and downloads of M2 and M5 clusters.
+
+use api::List;
+use api::tenant::{CreateDownload, CreateRestore, DeliveryType, RestoreJob};
+use engine::RestoreRequest;
+use model::Delivery;
+
+use super::super::error::{Answer, download as download_of, tenant};
+use super::super::extract::{Ask, Payload, Place, project_id, restore_id};
+use super::{TENANT, date, project_of, snapshot_of, status, wire_id};
+
+/// Returns all restore jobs of one M2 or M5 cluster, downloads among them, the newest first.
+#[utoipa::path(
+    get,
+    path = "/groups/{groupId}/clusters/{clusterName}/backup/tenant/restores",
+    context_path = api::ATLAS_V1,
+    operation_id = "listTenantRestores",
+    tag = "Shared-Tier Restore Jobs",
+    responses((status = 200, description = "One page.", body = List<RestoreJob>)),
+)]
+pub(crate) async fn list(ask: Ask, Place((group, name)): Place<(String, String)>) -> Answer {
+    ask.kept(async {
+        let project = project_id(&group)?;
+        let listed = ask
+            .engine()
+            .restores()
+            .list(ask.caller(), project, &name, TENANT, ask.page())
+            .await;
+        let (_, listed) = listed.map_err(tenant)?;
+        Ok(ask.page_of(listed, |job| wire(&ask, &job)))
+    })
+    .await
+}
+
+/// Returns one restore job of one M2 or M5 cluster.
+#[utoipa::path(
+    get,
+    path = "/groups/{groupId}/clusters/{clusterName}/backup/tenant/restores/{restoreId}",
+    context_path = api::ATLAS_V1,
+    operation_id = "getTenantRestore",
+    tag = "Shared-Tier Restore Jobs",
+    responses((status = 200, description = "The job.", body = RestoreJob)),
+)]
+pub(crate) async fn get(
+    ask: Ask,
+    Place((group, name, id)): Place<(String, String, String)>,
+) -> Answer {
+    let (project, id) = (project_id(&group)?, restore_id(&id)?);
+    let found = ask
+        .engine()
+        .restores()
+        .get(ask.caller(), project, &name, TENANT, id)
+        .await;
+    let (_, job) = found.map_err(tenant)?;
+    ask.found(&wire(&ask, &job))
+}
+
+/// Offers one snapshot for download; the answer has the link.
+#[utoipa::path(
+    post,
+    path = "/groups/{groupId}/clusters/{clusterName}/backup/tenant/download",
+    context_path = api::ATLAS_V1,
+    operation_id = "downloadTenantSnapshot",
+    tag = "Shared-Tier Snapshots",
+    request_body = CreateDownload,
+    responses((status = 200, description = "The job with the link.", body = RestoreJob)),
+)]
+pub(crate) async fn download(
+    ask: Ask,
+    Place((group, name)): Place<(String, String)>,
+    Payload(body): Payload,
+) -> Answer {
+    let project = project_id(&group)?;
+    let snapshot = snapshot_of(CreateDownload::parse(&body)?.snapshot_id);
+    let offered = ask
+        .engine()
+        .restores()
+        .download(ask.caller(), project, &name, TENANT, snapshot)
+        .await;
+    let (_, job) = offered.map_err(download_of(tenant))?;
+    ask.found(&wire(&ask, &job))
+}
+
+/// Asks for one snapshot to be put onto a target cluster, whose data it replaces.
+#[utoipa::path(
+    post,
+    path = "/groups/{groupId}/clusters/{clusterName}/backup/tenant/restore",
+    context_path = api::ATLAS_V1,
+    operation_id = "createTenantRestore",
+    tag = "Shared-Tier Restore Jobs",
+    request_body = CreateRestore,
+    responses((status = 200, description = "The job.", body = RestoreJob)),
+)]
+pub(crate) async fn restore(
+    ask: Ask,
+    Place((group, name)): Place<(String, String)>,
+    Payload(body): Payload,
+) -> Answer {
+    if ask.service.config.tenant_restores_need_access_list {
+        ask.require_access_list()?;
+    }
+    let request = CreateRestore::parse(&body)?;
+    let request = RestoreRequest {
+        project: project_id(&group)?,
+        cluster: name,
+        family: TENANT,
+        snapshot: snapshot_of(request.snapshot_id),
+        target_project: request.target_project_id.map(project_of),
+        target: request.target_deployment_item_name,
+    };
+    let requested = ask
+        .engine()
+        .restores()
+        .request(ask.caller(), &request)
+        .await;
+    let (_, job) = requested.map_err(tenant)?;
+    ask.found(&wire(&ask, &job))
+}
+
+fn wire(ask: &Ask, job: &model::RestoreJob) -> RestoreJob {
+    let wire = RestoreJob {
+        cluster_name: job.cluster_name.clone(),
+        delivery_type: match job.delivery {
+            Delivery::Restore => DeliveryType::Restore,
+            Delivery::Download => DeliveryType::Download,
+        },
+        expiration_date: Some(date(job.expires_at)),
+        finished_date: None,
+        id: wire_id!(job.id),
+        project_id: wire_id!(job.project_id),
+        restore_finished_date: job.finished_at.map(date),
+        restore_scheduled_date: date(job.created_at),
+        snapshot_finished_date: Some(date(job.snapshot_finished_at)),
+        snapshot_id: wire_id!(job.snapshot_id),
+        snapshot_url: ask.download_url(job),
+        status: status(job.status),
+        submitted_at: None,
+        target_deployment_item_name: job.target_name.clone(),
+        target_project_id: wire_id!(job.target_project_id),
+        timestamp: None,
+    };
+    wire.with_aliases()
+}
