@@ -5,6 +5,7 @@
 //! It must never skip: where no `mongod` can be had, it fails with a sentence that says what to do.
 
 mod bench_data;
+pub mod dump;
 mod find;
 mod owned_child;
 mod random;

@@ -1,5 +1,7 @@
-//! Fetches an archive and checks it with tools that are not ours: `tar` always, `mongorestore`
-//! where there is one. A check that is left out is said out loud.
+//! Fetches an archive and checks it with what is not the product: `tar`, a loader that knows only
+//! the documented layout, and `mongorestore` where there is one.
+//!
+//! A check that is left out is said out loud.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,43 +50,47 @@ pub(super) async fn fetch(
     say::proved(&format!(
         "{file} is a tar.gz of {count} entries and {size} bytes"
     ));
-    match mongorestore() {
-        Some(tool) => restore_with(&tool, folder, &archive, deployment).await,
-        None => {
-            say::line(
-                "LEFT OUT: restoring the archive with mongorestore, which is not on the PATH \
-                 (or name it in REGROW_MONGORESTORE)",
-            );
-            Ok(())
-        }
-    }
-}
-
-/// Restores the archive into an empty server with the stock tool and compares.
-async fn restore_with(
-    tool: &Path,
-    folder: &Folder,
-    archive: &Path,
-    deployment: &Deployment,
-) -> anyhow::Result<()> {
     let unpacked = folder.path("unpacked");
     std::fs::create_dir(&unpacked).context("create a folder to unpack into")?;
     let mut tar = Command::new("tar");
-    shell::run(tar.arg("-xzf").arg(archive).arg("-C").arg(&unpacked))?;
+    shell::run(tar.arg("-xzf").arg(&archive).arg("-C").arg(&unpacked))?;
+    let dump = unpacked.join("dump");
+
+    let empty = RealMongo::replica_set().start().await?;
+    testkit::dump::load(&empty.client().await?, &dump).await?;
+    expect_same(&empty, deployment).await?;
+    say::proved("loaded into an empty server it is the same: dbHash and catalog");
+    match mongorestore() {
+        Some(tool) => restore_with(&tool, &dump, deployment).await?,
+        None => say::line(
+            "LEFT OUT: the same with mongorestore, which is not on the PATH (or name it in \
+             REGROW_MONGORESTORE)",
+        ),
+    }
+    std::fs::remove_dir_all(&unpacked).context("remove the unpacked archive")
+}
+
+/// Restores the archive into an empty server with the stock tool and compares.
+async fn restore_with(tool: &Path, dump: &Path, deployment: &Deployment) -> anyhow::Result<()> {
     let empty = RealMongo::replica_set().start().await?;
     let mut restore = Command::new(tool);
     restore
         .args(["--quiet", "--uri", &empty.uri(), "--dir"])
-        .arg(unpacked.join("dump"));
+        .arg(dump);
     shell::run(&mut restore)?;
-    let found = sample::state(&empty.client().await?).await?;
+    expect_same(&empty, deployment).await?;
+    say::proved("mongorestore makes the same of it in an empty server: dbHash and catalog");
+    Ok(())
+}
+
+async fn expect_same(server: &RealMongo, deployment: &Deployment) -> anyhow::Result<()> {
+    let found = sample::state(&server.client().await?).await?;
     let differences = deployment.before.differences(&found);
     ensure!(
         differences.is_empty(),
-        "mongorestore made something else:\n{}",
+        "the archive holds something else:\n{}",
         differences.join("\n")
     );
-    say::proved("mongorestore makes the same of it in an empty server: dbHash and catalog");
     Ok(())
 }
 

@@ -101,3 +101,49 @@ async fn benchmark_data_has_the_size_that_was_asked_for() {
         "{loaded:?}"
     );
 }
+
+#[tokio::test]
+async fn a_dump_folder_is_loaded_with_options_indexes_and_empty_timestamps() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("shop");
+    std::fs::create_dir(&database).unwrap();
+    let metadata = r#"{"collectionName":"a/b","type":"collection","options":{"capped":true,
+        "size":{"$numberInt":"4096"}},"indexes":[{"v":{"$numberInt":"2"},"key":{"_id":
+        {"$numberInt":"1"}},"name":"_id_"},{"v":{"$numberInt":"2"},"key":{"x":
+        {"$numberDouble":"-1.0"}},"name":"x_-1"}]}"#;
+    std::fs::write(database.join("a%2Fb.metadata.json"), metadata).unwrap();
+    let empty = Timestamp {
+        time: 0,
+        increment: 0,
+    };
+    let documents: Vec<u8> = [doc! { "_id": 1, "x": 1 }, doc! { "_id": 2, "x": empty }]
+        .iter()
+        .flat_map(|document| {
+            bson::RawDocumentBuf::try_from(document)
+                .unwrap()
+                .into_bytes()
+        })
+        .collect();
+    std::fs::write(database.join("a%2Fb.bson"), documents).unwrap();
+
+    let server = RealMongo::replica_set().start().await.unwrap();
+    let client = server.client().await.unwrap();
+    assert_eq!(
+        testkit::dump::load(&client, folder.path()).await.unwrap(),
+        1
+    );
+    let loaded = client.database("shop").collection::<Document>("a/b");
+    assert_eq!(
+        loaded
+            .count_documents(doc! { "x": Bson::Timestamp(empty) })
+            .await
+            .unwrap(),
+        1
+    );
+    let state = sample::state(&client).await.unwrap();
+    let catalog = &state.catalog["shop"]["a/b"];
+    assert!(
+        catalog.contains("x_-1") && catalog.contains("capped"),
+        "{catalog}"
+    );
+}
