@@ -6,6 +6,7 @@
 
 mod archive;
 mod caller;
+mod check;
 mod data_dir;
 mod deployment;
 mod entropy;
@@ -26,6 +27,7 @@ use vault::Repository;
 
 pub use archive::Archive;
 pub use caller::Caller;
+pub use check::{Checked, Harmed, Problem};
 pub use data_dir::{DataDir, InitError, Initialised, OpenError};
 pub use meta::Order;
 pub use metrics::Metrics;

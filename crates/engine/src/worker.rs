@@ -231,7 +231,7 @@ async fn perform_restore(
 
 /// Returns an error with its causes in one line. Errors of the metadata are not among them:
 /// what they chain is for the log.
-fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -6,7 +6,7 @@
 
 use futures::FutureExt;
 use model::{Cluster, CollectionReport, RestoreReport, Snapshot};
-use mongo::{Collection, CollectionKind, Description, Target, Topology};
+use mongo::{Catalog, Collection, CollectionKind, Description, Target, Topology};
 use vault::{CollectionManifest, Manifest};
 
 use crate::Engine;
@@ -92,11 +92,15 @@ pub(crate) async fn put_back(
     let put = Put {
         engine,
         manifest: &manifest,
+        catalog: &catalog,
         target: &held,
         counter,
     };
-    let report = put.collections(&catalog.collections).await?;
-    put.views(&catalog.collections).await?;
+    put.load_all().await?;
+    // What is read back with majority read concern must have arrived there.
+    held.barrier().await?;
+    let report = put.verify_all().await?;
+    put.create_views().await?;
     held.barrier().await?;
     if let Some(difference) = held.compare_catalog(&catalog).await?.into_iter().next() {
         return Err(Error::Mismatch {
@@ -112,32 +116,34 @@ pub(crate) async fn put_back(
 struct Put<'a> {
     engine: &'a Engine,
     manifest: &'a Manifest,
+    catalog: &'a Catalog,
     target: &'a Target,
     counter: &'a Counter,
 }
 
 impl Put<'_> {
-    async fn collections(&self, catalog: &[Collection]) -> Result<RestoreReport, Error> {
+    /// Returns what holds documents, as stored and as the server is told.
+    fn holding(&self) -> impl Iterator<Item = (&CollectionManifest, &Collection)> {
         let stored = self.manifest.collections.iter();
-        let mut work = Vec::with_capacity(catalog.len());
-        for (stored, collection) in stored.zip(catalog) {
-            if collection.kind != CollectionKind::View {
-                work.push(self.collection(stored, collection).boxed());
-            }
-        }
-        let cursors = self.engine.parts.config.cursors;
-        let mut collections = pump::side_by_side(work, cursors).await?;
-        collections.sort_by(|a, b| a.namespace.cmp(&b.namespace));
-        Ok(RestoreReport { collections })
+        stored
+            .zip(&self.catalog.collections)
+            .filter(|(_, collection)| collection.kind != CollectionKind::View)
     }
 
-    /// Loads a collection, builds its indexes, reads it back and compares; only then may
-    /// anything in it expire.
-    async fn collection(
+    async fn load_all(&self) -> Result<(), Error> {
+        let mut work = Vec::new();
+        for (stored, collection) in self.holding() {
+            work.push(self.load(stored, collection).boxed());
+        }
+        pump::side_by_side(work, self.engine.parts.config.cursors).await?;
+        Ok(())
+    }
+
+    async fn load(
         &self,
         stored: &CollectionManifest,
         collection: &Collection,
-    ) -> Result<CollectionReport, Error> {
+    ) -> Result<(), Error> {
         let repository = &self.engine.parts.repository;
         self.target.create(collection).await?;
         pump::up(
@@ -148,8 +154,29 @@ impl Put<'_> {
         )
         .await?;
         self.target.build_indexes(collection).await?;
-        let found = pump::fingerprint(repository, self.target.read_back(collection)).await?;
+        Ok(())
+    }
+
+    async fn verify_all(&self) -> Result<RestoreReport, Error> {
+        let mut work = Vec::new();
+        for (stored, collection) in self.holding() {
+            work.push(self.verify(stored, collection).boxed());
+        }
+        let mut rows = pump::side_by_side(work, self.engine.parts.config.cursors).await?;
+        rows.sort_by(|a, b| a.namespace.cmp(&b.namespace));
+        Ok(RestoreReport { collections: rows })
+    }
+
+    /// Reads a collection back and compares; only then may anything in it expire.
+    async fn verify(
+        &self,
+        stored: &CollectionManifest,
+        collection: &Collection,
+    ) -> Result<CollectionReport, Error> {
+        let batches = self.target.read_back(collection);
+        let found = pump::fingerprint(&self.engine.parts.repository, batches).await?;
         let expected = stored.fingerprint();
+        let namespace = namespace::namespace(stored);
         if found != expected {
             let what = if found.documents == expected.documents {
                 "its documents differ".to_owned()
@@ -159,22 +186,20 @@ impl Put<'_> {
                     found.documents, expected.documents
                 )
             };
-            return Err(Error::Mismatch {
-                namespace: namespace::namespace(stored),
-                what,
-            });
+            return Err(Error::Mismatch { namespace, what });
         }
         self.target.finish_collection(collection).await?;
         Ok(CollectionReport {
-            namespace: namespace::namespace(stored),
+            namespace,
             documents: stored.documents,
             size_bytes: stored.bytes,
             verified: true,
         })
     }
 
-    async fn views(&self, catalog: &[Collection]) -> Result<(), Error> {
-        for view in catalog.iter().filter(|c| c.kind == CollectionKind::View) {
+    async fn create_views(&self) -> Result<(), Error> {
+        let views = self.catalog.collections.iter();
+        for view in views.filter(|collection| collection.kind == CollectionKind::View) {
             self.target.create_view(view).await?;
         }
         Ok(())

@@ -1,0 +1,156 @@
+//! Archives: what is in them, and when a link is good.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+use futures::TryStreamExt;
+use model::{Error, Status, Tier};
+use testkit::RealMongo;
+use testkit::sample::{self, SampleOptions};
+
+use crate::world::World;
+
+async fn fetch(world: &World, token: &str) -> anyhow::Result<Vec<u8>> {
+    let archive = world
+        .engine
+        .downloads()
+        .open(token, world.caller.address)
+        .await?;
+    let pieces: Vec<bytes::Bytes> = archive.stream().try_collect().await?;
+    Ok(pieces.concat())
+}
+
+fn members(archive: &[u8]) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+    let mut members = BTreeMap::new();
+    for entry in tar::Archive::new(GzDecoder::new(archive)).entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.to_string_lossy().into_owned();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content)?;
+        assert!(
+            members.insert(path, content).is_none(),
+            "a path is there once"
+        );
+    }
+    Ok(members)
+}
+
+fn count_documents(mut bytes: &[u8]) -> u64 {
+    let mut count = 0;
+    while let Some(length) = bytes.first_chunk::<4>() {
+        let length = u32::from_le_bytes(*length) as usize;
+        bytes = &bytes[length..];
+        count += 1;
+    }
+    count
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_holds_every_document_and_the_same_bytes_each_time() -> anyhow::Result<()> {
+    let mongo = RealMongo::replica_set().start().await?;
+    sample::load(&mongo.client().await?, SampleOptions::small()).await?;
+    let world = World::started().await?;
+    world.attach("c", &mongo.uri(), Tier::M2).await?;
+    let snapshot = world.snapshot("c").await?;
+    let restores = world.engine.restores();
+    let (_, job) = restores
+        .download(&world.caller, world.project, "c", None, snapshot.id)
+        .await?;
+    assert_eq!(job.status, Status::Completed);
+    let link = world
+        .engine
+        .downloads()
+        .link(&job)
+        .expect("a download has a link");
+    let (token, file) = link.split_once('/').expect("token and file name");
+    assert!(file.ends_with(".tar.gz"));
+    let archive = fetch(&world, token).await?;
+    assert_eq!(
+        archive,
+        fetch(&world, token).await?,
+        "the entity tag promises the same bytes"
+    );
+    let members = members(&archive)?;
+    let documents: u64 = members
+        .iter()
+        .filter(|(path, _)| path.ends_with(".bson"))
+        .map(|(_, content)| count_documents(content))
+        .sum();
+    let outcome = snapshot.outcome.expect("it is complete");
+    assert_eq!(documents, outcome.documents);
+    let metadata = members
+        .keys()
+        .filter(|path| path.ends_with(".metadata.json"))
+        .count();
+    assert_eq!(metadata, outcome.collections as usize);
+    assert!(members.contains_key("RESTORE.txt"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_is_good_for_four_hours_and_cannot_be_made_up() -> anyhow::Result<()> {
+    let mongo = RealMongo::replica_set().start().await?;
+    let world = World::started().await?;
+    world.attach("c", &mongo.uri(), Tier::M2).await?;
+    let snapshot = world.snapshot("c").await?;
+    let restores = world.engine.restores();
+    let (_, job) = restores
+        .download(&world.caller, world.project, "c", None, snapshot.id)
+        .await?;
+    let link = world
+        .engine
+        .downloads()
+        .link(&job)
+        .expect("a download has a link");
+    let token = link.split('/').next().expect("a token").to_owned();
+    let downloads = world.engine.downloads();
+    let mut altered = token.clone().into_bytes();
+    let last = altered.last_mut().expect("a token has characters");
+    *last = if *last == b'0' { b'1' } else { b'0' };
+    let altered = String::from_utf8(altered)?;
+    for wrong in [altered.as_str(), "", &token[..24], "é", &token[1..]] {
+        let opened = downloads.open(wrong, world.caller.address).await;
+        assert!(matches!(opened, Err(Error::DownloadNotFound)), "{wrong}");
+    }
+    world.clock.advance_hours(3);
+    assert!(downloads.open(&token, world.caller.address).await.is_ok());
+    world.clock.advance_hours(1);
+    let opened = downloads.open(&token, world.caller.address).await;
+    assert!(matches!(opened, Err(Error::DownloadExpired)));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_access_list_decides_from_where_links_work() -> anyhow::Result<()> {
+    let mongo = RealMongo::replica_set().start().await?;
+    let world = World::started().await?;
+    world.attach("c", &mongo.uri(), Tier::M2).await?;
+    let snapshot = world.snapshot("c").await?;
+    let restores = world.engine.restores();
+    let (_, job) = restores
+        .download(&world.caller, world.project, "c", None, snapshot.id)
+        .await?;
+    let link = world
+        .engine
+        .downloads()
+        .link(&job)
+        .expect("a download has a link");
+    let token = link.split('/').next().expect("a token");
+    let entry = model::AccessEntry {
+        block: "203.0.113.0/24".parse()?,
+        comment: String::new(),
+        created_at: world.engine.now(),
+        delete_after: None,
+    };
+    world
+        .engine
+        .projects()
+        .access_add(&world.caller, world.project, &[entry])
+        .await?;
+    let downloads = world.engine.downloads();
+    let opened = downloads.open(token, world.caller.address).await;
+    assert!(matches!(opened, Err(Error::Denied)));
+    assert!(downloads.open(token, "203.0.113.9".parse()?).await.is_ok());
+    Ok(())
+}

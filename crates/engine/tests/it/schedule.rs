@@ -1,0 +1,116 @@
+//! Schedules and retention, with the clock set by hand.
+
+use std::time::Duration;
+
+use model::{Status, Tier, Trigger};
+use mongodb::bson::doc;
+use testkit::{RealMongo, wait_for};
+
+use crate::world::{LIMIT, World};
+
+async fn completed(world: &World, cluster: &str, count: usize) -> anyhow::Result<()> {
+    wait_for(LIMIT, "the scheduled snapshots", || async {
+        let all = world
+            .snapshots(cluster)
+            .await
+            .map_err(|error| error.to_string())?;
+        let done = all
+            .iter()
+            .filter(|snapshot| snapshot.status == Status::Completed)
+            .count();
+        let open = all.iter().any(|snapshot| !snapshot.status.is_final());
+        if done == count && !open {
+            Ok(())
+        } else {
+            Err(format!("{all:?}"))
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn serverless_instances_get_one_every_six_hours_and_keep_two() -> anyhow::Result<()> {
+    let mongo = RealMongo::replica_set().start().await?;
+    mongo
+        .client()
+        .await?
+        .database("d")
+        .collection("c")
+        .insert_one(doc! { "_id": 1 })
+        .await?;
+    let mut world = World::new().await?;
+    world.attach("s", &mongo.uri(), Tier::Serverless).await?;
+    let mut seen = Vec::new();
+    for expected in [1, 2, 2] {
+        world.clock.advance_hours(6);
+        // Each start looks at the schedules at once.
+        world.start();
+        wait_for(LIMIT, "a newer snapshot", || async {
+            let all = world
+                .snapshots("s")
+                .await
+                .map_err(|error| error.to_string())?;
+            let newest = all.last().map(|snapshot| snapshot.id);
+            if newest.is_some() && newest != seen.last().copied() {
+                Ok(())
+            } else {
+                Err("none".to_owned())
+            }
+        })
+        .await?;
+        completed(&world, "s", expected).await?;
+        let all = world.snapshots("s").await?;
+        assert!(
+            all.iter()
+                .all(|snapshot| snapshot.trigger == Trigger::Scheduled)
+        );
+        seen.push(all.last().expect("one was taken").id);
+        world = world.reopen().await?;
+    }
+    let kept: Vec<_> = world
+        .snapshots("s")
+        .await?
+        .iter()
+        .map(|snapshot| snapshot.id)
+        .collect();
+    assert_eq!(kept, seen[1..]);
+    // What was given up is gone from the store as well.
+    let dir = world.dir.path().join("snapshots/snapshots");
+    let manifests = || std::fs::read_dir(&dir).map(Iterator::count);
+    wait_for(Duration::from_secs(20), "the manifest to go", || async {
+        match manifests() {
+            Ok(2) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attaching_with_a_first_snapshot_takes_it_at_once() -> anyhow::Result<()> {
+    let mongo = RealMongo::replica_set().start().await?;
+    let world = World::started().await?;
+    let request = engine::AttachCluster {
+        name: "c".to_owned(),
+        uri: mongo.uri().into(),
+        tier: Tier::M2,
+        continuous_backup: false,
+        termination_protection: false,
+        take_snapshot: true,
+    };
+    world
+        .engine
+        .clusters()
+        .attach(&world.caller, world.project, request)
+        .await?;
+    completed(&world, "c", 1).await?;
+    let snapshot = world.snapshots("c").await?.remove(0);
+    let started = snapshot.started_at.expect("it ran");
+    let finished = snapshot.finished_at.expect("it ended");
+    assert!(snapshot.scheduled_at <= started && started <= finished);
+    assert_eq!(
+        snapshot.expires_at.millis_since(snapshot.scheduled_at),
+        8 * 24 * 3_600_000
+    );
+    Ok(())
+}

@@ -1,0 +1,244 @@
+//! An engine in a directory of its own, a clock that is set by hand, and one caller.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use engine::{AttachCluster, Caller, Config, DataDir, Engine, RestoreRequest, Running};
+use model::{
+    Clock, Cluster, Page, Principal, ProjectId, RestoreJob, Snapshot, SnapshotId, Tier, Timestamp,
+};
+use secrecy::{ExposeSecret, SecretString};
+use testkit::wait_for;
+
+/// Longest that a job of the small sample may take.
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+
+/// Time passes only when told to, plus the real time since the world began, so that leases
+/// are renewed as they are outside.
+pub(crate) struct HandClock {
+    began: std::time::Instant,
+    offset_ms: AtomicI64,
+}
+
+impl HandClock {
+    pub(crate) fn advance_hours(&self, hours: i64) {
+        self.offset_ms
+            .fetch_add(hours * 3_600_000, Ordering::SeqCst);
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        let passed = i64::try_from(self.began.elapsed().as_millis()).expect("a short test");
+        Timestamp::from_millis(self.offset_ms.load(Ordering::SeqCst) + passed)
+    }
+}
+
+pub(crate) fn config() -> Config {
+    Config {
+        slots: 2,
+        cursors: 2,
+        compression_level: 1,
+        deployment_timeout_ms: 3_000,
+        // Any function will do here: nobody authenticates by digest.
+        digest_ha1: |public, private| SecretString::from(format!("{public}:{private}")),
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) clock: Arc<HandClock>,
+    pub(crate) engine: Engine,
+    pub(crate) caller: Caller,
+    pub(crate) project: ProjectId,
+    running: Option<Running>,
+}
+
+impl World {
+    /// Makes a data directory and opens it; no worker runs yet.
+    pub(crate) async fn new() -> anyhow::Result<World> {
+        let dir = tempfile::tempdir()?;
+        let clock = Arc::new(HandClock {
+            began: std::time::Instant::now(),
+            offset_ms: AtomicI64::new(1_700_000_000_000),
+        });
+        let made = DataDir::init(dir.path(), "org", "project", &*clock, &config()).await?;
+        let principal = Principal { key: made.key.key };
+        let address = "127.0.0.1".parse()?;
+        Ok(World {
+            engine: open(dir.path(), &clock).await?,
+            dir,
+            clock,
+            caller: Caller { principal, address },
+            project: made.project.id,
+            running: None,
+        })
+    }
+
+    pub(crate) async fn started() -> anyhow::Result<World> {
+        let mut world = World::new().await?;
+        world.start();
+        Ok(world)
+    }
+
+    pub(crate) fn start(&mut self) {
+        self.running = Some(self.engine.start());
+    }
+
+    /// Ends the workers as a shutdown does and opens the directory again, without workers.
+    pub(crate) async fn reopen(mut self) -> anyhow::Result<World> {
+        if let Some(running) = self.running.take() {
+            running.stop().await;
+        }
+        let World {
+            dir,
+            clock,
+            engine,
+            caller,
+            project,
+            ..
+        } = self;
+        drop(engine);
+        // A download or a request may hold the old engine a moment longer.
+        let engine = wait_for(LIMIT, "the data directory to be free", || async {
+            open(dir.path(), &clock)
+                .await
+                .map_err(|error| format!("{error:#}"))
+        })
+        .await?;
+        Ok(World {
+            dir,
+            clock,
+            engine,
+            caller,
+            project,
+            running: None,
+        })
+    }
+
+    pub(crate) async fn attach(
+        &self,
+        name: &str,
+        uri: &str,
+        tier: Tier,
+    ) -> anyhow::Result<Cluster> {
+        let request = AttachCluster {
+            name: name.to_owned(),
+            uri: uri.to_owned().into(),
+            tier,
+            continuous_backup: false,
+            termination_protection: false,
+            take_snapshot: false,
+        };
+        Ok(self
+            .engine
+            .clusters()
+            .attach(&self.caller, self.project, request)
+            .await?)
+    }
+
+    pub(crate) async fn snapshot(&self, cluster: &str) -> anyhow::Result<Snapshot> {
+        let taken = self
+            .engine
+            .snapshots()
+            .take(&self.caller, self.project, cluster, None)
+            .await?;
+        self.finished_snapshot(cluster, taken.1.id).await
+    }
+
+    pub(crate) async fn finished_snapshot(
+        &self,
+        cluster: &str,
+        id: SnapshotId,
+    ) -> anyhow::Result<Snapshot> {
+        wait_for(LIMIT, "the snapshot to end", || async {
+            let snapshots = self.engine.snapshots();
+            let found = snapshots.get(&self.caller, self.project, cluster, None, id);
+            let snapshot = found.await.map_err(|error| format!("{error:?}"))?.1;
+            if snapshot.status.is_final() {
+                Ok(snapshot)
+            } else {
+                Err(snapshot.status.to_string())
+            }
+        })
+        .await
+    }
+
+    pub(crate) fn request(&self, source: &str, id: SnapshotId, target: &str) -> RestoreRequest {
+        RestoreRequest {
+            project: self.project,
+            cluster: source.to_owned(),
+            family: None,
+            snapshot: id,
+            target_project: None,
+            target: target.to_owned(),
+        }
+    }
+
+    pub(crate) async fn restore(
+        &self,
+        source: &str,
+        id: SnapshotId,
+        target: &str,
+    ) -> anyhow::Result<RestoreJob> {
+        let request = self.request(source, id, target);
+        let asked = self
+            .engine
+            .restores()
+            .request(&self.caller, &request)
+            .await?
+            .1;
+        self.finished_restore(source, asked.id).await
+    }
+
+    pub(crate) async fn finished_restore(
+        &self,
+        source: &str,
+        id: model::RestoreId,
+    ) -> anyhow::Result<RestoreJob> {
+        wait_for(LIMIT, "the restore to end", || async {
+            let restores = self.engine.restores();
+            let found = restores.get(&self.caller, self.project, source, None, id);
+            let job = found.await.map_err(|error| format!("{error:?}"))?.1;
+            if job.status.is_final() {
+                Ok(job)
+            } else {
+                Err(job.status.to_string())
+            }
+        })
+        .await
+    }
+
+    pub(crate) async fn snapshots(&self, cluster: &str) -> anyhow::Result<Vec<Snapshot>> {
+        let order = meta::Order::OldestFirst;
+        let snapshots = self.engine.snapshots();
+        let listed = snapshots
+            .list(
+                &self.caller,
+                self.project,
+                cluster,
+                None,
+                order,
+                Page::FIRST,
+            )
+            .await?;
+        Ok(listed.1.items)
+    }
+}
+
+async fn open(path: &Path, clock: &Arc<HandClock>) -> anyhow::Result<Engine> {
+    let dir = DataDir::open(path)?;
+    Engine::open(dir, clock.clone(), config())
+        .await
+        .context("open the engine")
+}
+
+/// A key cannot be shown by accident.
+#[test]
+fn a_private_key_is_not_in_its_debug_form() {
+    let secret = SecretString::from("private".to_owned());
+    assert!(!format!("{secret:?}").contains(secret.expose_secret()));
+}
