@@ -20,6 +20,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     step("lints", lints)?;
     let passed = step("tests", tests)?;
     step("generated files", generated_files)?;
+    step("demonstration", demonstration)?;
     eprintln!(
         "ci: all passed, {passed} tests, in {} s",
         started.elapsed().as_secs()
@@ -136,6 +137,16 @@ fn generated_files() -> anyhow::Result<()> {
          openapi > docs/openapi.json` and commit it"
     );
     Ok(())
+}
+
+/// Runs the demonstration in a folder of its own; it fails unless every step was proved.
+fn demonstration() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir().context("make a folder")?;
+    let own = std::env::current_exe().context("find this program")?;
+    let mut demo = Command::new(own);
+    demo.args(["demo", "--exit", "--folder"])
+        .arg(folder.path().join("demo"));
+    shell::run(&mut demo)
 }
 
 #[cfg(test)]

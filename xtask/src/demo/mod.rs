@@ -9,7 +9,8 @@ mod folder;
 mod lists;
 mod say;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -97,6 +98,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     if options.exit {
         say::step("Stopping everything");
         service.stop().await?;
+        check_store(&binary, &folder)?;
         for deployment in deployments {
             let mut mongo = deployment.mongo;
             mongo.stop().await?;
@@ -241,6 +243,19 @@ async fn damage_and_restore(cli: &Cli, deployment: &Deployment) -> anyhow::Resul
         "restore {restore_id}: dbHash of {databases} databases and the catalog of {collections} \
          collections and views are what they were"
     ));
+    Ok(())
+}
+
+/// Reads all of the snapshot store back, which no service may be working on.
+fn check_store(binary: &Path, folder: &Folder) -> anyhow::Result<()> {
+    let mut check = Command::new(binary);
+    check
+        .arg("check")
+        .arg("--data-dir")
+        .arg(folder.path("data"))
+        .arg("--read-data");
+    shell::run(check.stdout(std::process::Stdio::null()))?;
+    say::proved("every byte of the snapshot store is what was written");
     Ok(())
 }
 
