@@ -30,6 +30,8 @@ pub struct Target {
     standalone: bool,
 }
 
+/// The option, of an index or a collection, that says how text compares.
+const COLLATION: &str = "collation";
 /// The option, of an index or a collection, that lets documents expire.
 const EXPIRY: &str = "expireAfterSeconds";
 /// The name that servers reserve for the index on `_id` that every collection has.
@@ -72,52 +74,8 @@ impl Target {
         self.held().await?;
         for database in catalog::databases(&self.server).await? {
             let command = rawdoc! { "dropDatabase": 1, "writeConcern": guard::durable() };
-            let dropped = self
-                .server
-                .run(&database, command, || format!("drop database {database}"))
-                .await;
-            match dropped {
-                Ok(_) => {}
-                // The role `restore` may drop collections only.
-                Err(Error::Command {
-                    code: code::UNAUTHORIZED,
-                    ..
-                }) => {
-                    self.drop_collections(&database).await?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Drops all collections of a database one by one, first those that are not the server's.
-    ///
-    /// `system.views` and `system.profile` may stay, empty or not: the role `restore` may not drop
-    /// them, and they are no collections of their own.
-    async fn drop_collections(&self, database: &str) -> Result<(), Error> {
-        for own in [false, true] {
-            let (entries, _) = catalog::entries(&self.server, database, rawdoc! {}).await?;
-            let names = entries
-                .iter()
-                .filter_map(|entry| entry.get_str("name").ok());
-            for name in names.filter(|name| name.starts_with("system.") == own) {
-                let command = rawdoc! { "drop": name, "writeConcern": guard::durable() };
-                let doing = || format!("drop {database}.{name}");
-                let may_stay = ["system.views", "system.profile"].contains(&name);
-                match self.server.run(database, command, doing).await {
-                    Ok(_)
-                    | Err(Error::Command {
-                        code: code::NAMESPACE_NOT_FOUND,
-                        ..
-                    }) => {}
-                    Err(Error::Command {
-                        code: code::UNAUTHORIZED,
-                        ..
-                    }) if may_stay => {}
-                    Err(error) => return Err(error),
-                }
-            }
+            let doing = || format!("drop database {database}");
+            self.server.run(&database, command, doing).await?;
         }
         Ok(())
     }
@@ -209,10 +167,17 @@ impl Target {
         collection: &Collection,
         wanted: fn(&RawDocument) -> bool,
     ) -> Result<(), Error> {
+        let has_collation = matches!(collection.options.get(COLLATION), Ok(Some(_)));
         let mut indexes = Vec::new();
         for index in &collection.indexes {
             if index_name(index) != ID_INDEX && wanted(index) {
-                let index = without(index, &["ns"]).map_err(|what| invalid(collection, what))?;
+                let mut index =
+                    without(index, &["ns"]).map_err(|what| invalid(collection, what))?;
+                // `listIndexes` shows no collation for the simple one, and an index that is made
+                // without any takes its collection's (seen on 6.0.5).
+                if has_collation && !matches!(index.get(COLLATION), Ok(Some(_))) {
+                    index.append(cstr!("collation"), rawdoc! { "locale": "simple" });
+                }
                 indexes.push(index);
             }
         }
@@ -249,7 +214,8 @@ impl Target {
         }
     }
 
-    /// Reads a restored collection back for verification, with read concern `majority`.
+    /// Reads a restored collection back for verification, with read concern `majority`: call
+    /// [`Target::barrier`] before, or the last writes may not be seen.
     pub fn read_back(&self, collection: &Collection) -> ScanStream {
         if collection.kind == CollectionKind::View {
             return scan::nothing();
