@@ -91,7 +91,7 @@ const BUCKETS_PREFIX: &str = "system.buckets.";
 /// The databases that belong to the server, not to its users.
 const SERVER_DATABASES: [&str; 3] = ["admin", "config", "local"];
 /// The only collection of a user database whose name begins with `system.` and that users fill.
-const STORED_FUNCTIONS: &str = "system.js";
+pub(crate) const STORED_FUNCTIONS: &str = "system.js";
 /// How many `listIndexes` are under way at a time.
 const LISTS_AT_A_TIME: usize = 8;
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bson::{Document, RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
 
+use crate::catalog::STORED_FUNCTIONS;
 use crate::raw::{Builder, Elements, Malformed};
 use crate::server::{Server, code, shortened};
 use crate::timestamp;
@@ -27,6 +28,8 @@ struct Inner {
     /// The collection that holds the documents.
     name: String,
     ordered: bool,
+    /// Not for stored functions: they have no validator, and few roles may bypass it there.
+    bypass_validation: bool,
 }
 
 /// How many bytes of documents one command carries, unless a single document is longer.
@@ -45,6 +48,7 @@ impl Loader {
             database: collection.database.clone(),
             name: collection.storage_name(),
             ordered: collection.is_capped(),
+            bypass_validation: collection.name != STORED_FUNCTIONS,
         };
         Self {
             inner: Arc::new(inner),
@@ -99,8 +103,8 @@ impl Inner {
         if rewritten.is_empty() {
             return Ok(());
         }
-        let repair =
-            timestamp::repair_command(&self.name, &rewritten).map_err(|what| self.invalid(what))?;
+        let repair = timestamp::repair_command(&self.name, &rewritten, self.bypass_validation)
+            .map_err(|what| self.invalid(what))?;
         let reply = self.retried(&repair, "repair timestamps in").await?;
         self.refused(&reply, |_| true)?;
         match reply.get_i32("n") {
@@ -150,7 +154,7 @@ impl Inner {
         let head = rawdoc! {
             "insert": self.name.as_str(),
             "ordered": self.ordered,
-            "bypassDocumentValidation": true,
+            "bypassDocumentValidation": self.bypass_validation,
             "writeConcern": { "w": 1_i32, "j": false },
         };
         let bytes: usize = documents.iter().map(|document| document.len() + 8).sum();

@@ -1,9 +1,10 @@
 //! What the connected user may do, and which role to grant where that is too little.
 //!
-//! Tried on a server with authentication: a source needs `backup` (with `readAnyDatabase` it works
-//! too, reading by name); a target needs `restore` and `readWriteAnyDatabase`: `restore` alone may
-//! neither list databases, read back what it wrote, list indexes nor update, and without an update
-//! a document with a top-level `Timestamp(0, 0)` cannot be put back as it was.
+//! Tried on a server with authentication: a source needs `backup` (`readAnyDatabase` works too, then
+//! collections are read by name); a target needs `readWriteAnyDatabase` and `dbAdminAnyDatabase`.
+//! The role `restore` is not enough: it may neither list databases, read back what it wrote, list
+//! indexes, drop a database (nothing else removes `system.js`) nor update, and without an update a
+//! document with a top-level `Timestamp(0, 0)` cannot be put back as it was.
 use bson::{Document, rawdoc};
 
 use crate::Error;
@@ -12,7 +13,7 @@ use crate::server::{Server, code};
 /// The role that a source's user should have.
 const SOURCE_ROLE: &str = "backup";
 /// The roles that a target's user should have.
-const TARGET_ROLES: &str = "restore` and `readWriteAnyDatabase";
+const TARGET_ROLES: &str = "readWriteAnyDatabase` and `dbAdminAnyDatabase";
 
 /// Where an action must be allowed.
 #[derive(Clone, Copy)]
@@ -77,6 +78,7 @@ const TARGET: [(On, &[&str]); 4] = [
             "createCollection",
             "createIndex",
             "dropCollection",
+            "dropDatabase",
             "collMod",
             "insert",
             "update",
@@ -89,13 +91,7 @@ const TARGET: [(On, &[&str]); 4] = [
     ),
     (
         On::EveryFunctions,
-        &[
-            "find",
-            "createCollection",
-            "dropCollection",
-            "insert",
-            "bypassDocumentValidation",
-        ],
+        &["find", "createCollection", "insert", "update"],
     ),
 ];
 

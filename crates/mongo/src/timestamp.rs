@@ -28,6 +28,7 @@ pub(crate) fn is_rewritten(document: &[u8]) -> Result<bool, Malformed> {
 pub(crate) fn repair_command(
     collection: &str,
     documents: &[&[u8]],
+    bypass_validation: bool,
 ) -> Result<RawDocumentBuf, Malformed> {
     let mut updates = Vec::with_capacity(documents.len());
     for document in documents {
@@ -36,7 +37,7 @@ pub(crate) fn repair_command(
     let head = rawdoc! {
         "update": collection,
         "ordered": false,
-        "bypassDocumentValidation": true,
+        "bypassDocumentValidation": bypass_validation,
         "writeConcern": { "w": 1_i32, "j": false },
     };
     let updates: Vec<&[u8]> = updates.iter().map(|update| update.as_bytes()).collect();

@@ -1,7 +1,7 @@
 //! What comes back is what was there, byte by byte.
 use testkit::RealMongo;
 
-use crate::support::{self, connect, hashes, restore};
+use crate::support::{self, connect, documents, entry, hashes, restore};
 use crate::zoo;
 
 #[tokio::test]
@@ -14,6 +14,20 @@ async fn everything_that_a_database_can_hold_comes_back_exactly() -> anyhow::Res
     support::insert(&to, "unknown", "c", support::numbered(0..3)).await?;
 
     let snapshot = connect(&source).await?.begin_snapshot().await?;
+    for (database, name) in [
+        ("räume", "zeros"),
+        ("räume", "capped zeros"),
+        ("kinds", "zero series"),
+    ] {
+        let documents =
+            documents(snapshot.scan(&entry(snapshot.catalog(), database, name)?)).await?;
+        assert!(
+            documents
+                .iter()
+                .any(|document| has_zero_at_the_top(document)),
+            "{name}"
+        );
+    }
     restore(&snapshot, &connect(&target).await?.target("job-1").await?).await?;
 
     for database in zoo::DATABASES {
@@ -31,4 +45,17 @@ async fn everything_that_a_database_can_hold_comes_back_exactly() -> anyhow::Res
     names.sort_unstable();
     assert_eq!(names, expected);
     Ok(())
+}
+
+/// Tells whether a member of the document itself is the timestamp that inserts rewrite.
+fn has_zero_at_the_top(document: &[u8]) -> bool {
+    let zero = bson::RawBsonRef::Timestamp(bson::Timestamp {
+        time: 0,
+        increment: 0,
+    });
+    let document = bson::RawDocument::from_bytes(document).expect("it came from a server");
+    document
+        .iter()
+        .filter_map(Result::ok)
+        .any(|(_, value)| value == zero)
 }

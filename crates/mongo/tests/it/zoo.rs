@@ -132,7 +132,9 @@ async fn kinds(client: &Client) -> anyhow::Result<()> {
     .await?;
     let functions = database.collection::<RawDocumentBuf>("system.js");
     functions
-        .insert_one(rawdoc! { "_id": "add", "value": RawBson::JavaScriptCode("function(){}".into()) })
+        .insert_one(
+            rawdoc! { "_id": "add", "value": RawBson::JavaScriptCode("function(){}".into()) },
+        )
         .await?;
     database.run_command(doc! { "profile": 2 }).await?;
     database.run_command(doc! { "find": "empty" }).await?;
@@ -173,6 +175,12 @@ async fn timeseries(client: &Client) -> anyhow::Result<()> {
         (0..50).map(plain).collect(),
     )
     .await?;
+    // A bucket whose own top level has the timestamp that inserts rewrite.
+    let zero = doc! { "timeseries": { "timeField": "t", "metaField": "m" } };
+    create(client, "kinds", "zero series", zero).await?;
+    let at = bson::DateTime::from_millis(1_600_000_000_000);
+    let zero = rawdoc! { "t": at, "m": Timestamp { time: 0, increment: 0 } };
+    insert(client, "kinds", "zero series", vec![zero]).await?;
     let index = doc! { "key": { "place.room": 1, "at": -1 }, "name": "by room" };
     client
         .database("kinds")
