@@ -1,0 +1,571 @@
+//! What can be typed. It only parses: nothing is read, opened or decided here.
+//!
+//! The help texts are written for somebody who has never seen the program. A secret never has a
+//! flag of its own, because other users of the machine can read command lines.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::output::Format;
+use crate::telemetry::LogFormat;
+
+/// Backs up and restores MongoDB that you run yourself.
+///
+/// `regrow serve` is the service: it takes snapshots on a schedule, restores them, and answers
+/// the backup requests of the Atlas Administration API. All other commands talk to it.
+#[derive(Debug, Parser)]
+#[command(name = "regrow", version, after_help = FIRST_STEPS, after_long_help = ENVIRONMENT)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+pub struct Arguments {
+    /// How to print what was asked for: a table for people, or JSON for programs.
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
+    #[arg(help_heading = "Output")]
+    pub output: Format,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const FIRST_STEPS: &str = "\
+First steps:
+  regrow init --data-dir ./regrow-data        makes the data directory, prints the first key
+  regrow serve --data-dir ./regrow-data       runs the service on http://127.0.0.1:8080
+  export REGROW_PUBLIC_KEY=… REGROW_PRIVATE_KEY=… REGROW_PROJECT_ID=…
+  regrow cluster add shop --uri mongodb://127.0.0.1:27017/?replicaSet=rs0 --tier M2
+  regrow snapshot list shop
+
+`regrow help COMMAND` tells more about each; `regrow --help` lists the environment variables.";
+
+const ENVIRONMENT: &str = "\
+First steps:
+  regrow init --data-dir ./regrow-data        makes the data directory, prints the first key
+  regrow serve --data-dir ./regrow-data       runs the service on http://127.0.0.1:8080
+  export REGROW_PUBLIC_KEY=… REGROW_PRIVATE_KEY=… REGROW_PROJECT_ID=…
+  regrow cluster add shop --uri mongodb://127.0.0.1:27017/?replicaSet=rs0 --tier M2
+  regrow snapshot list shop
+
+Environment:
+  REGROW_URL          where the service is [default: http://127.0.0.1:8080]
+  REGROW_PUBLIC_KEY   the API key, public half
+  REGROW_PRIVATE_KEY  the API key, private half
+  REGROW_PROJECT_ID   the project to work in, by id or name
+  REGROW_CA_FILE      certificates to trust instead of the system's, in PEM
+  REGROW_DATA_DIR     the data directory of `init`, `serve` and `check`
+  NO_COLOR            if set, nothing is coloured
+
+Exit codes:
+  0 done                      1 unexpected error        2 wrong usage
+  3 refused by the service    4 key or role not enough  5 the job failed
+  6 service not reachable     7 check found problems    8 data directory not usable
+  130 interrupted";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make a data directory with a first organization, project and API key.
+    ///
+    /// Prints the key once: its private half is not stored and cannot be shown again.
+    Init(Init),
+    /// Run the service: API, schedule and workers in one process.
+    ///
+    /// Stop it with Ctrl-C or SIGTERM. Jobs in progress are left as they are; the next start
+    /// goes on with them.
+    Serve(Serve),
+    /// Attach deployments to protect them, list them, detach them.
+    Cluster(InProject<ClusterCommand>),
+    /// Take, list, show and delete snapshots.
+    Snapshot(InProject<SnapshotCommand>),
+    /// Put a snapshot onto a cluster, and see how restores went.
+    Restore(InProject<RestoreCommand>),
+    /// Save a snapshot as a .tar.gz that `mongorestore` reads.
+    ///
+    /// The file appears under its name only when it is complete. Unpack it, then run
+    /// `mongorestore dump/`; RESTORE.txt in the archive has the details.
+    Download(InProject<Download>),
+    /// Manage API keys, and the addresses they may be used from.
+    Key(InProject<KeyCommand>),
+    /// Manage projects, and the addresses their downloads may be fetched from.
+    Project(InProject<ProjectCommand>),
+    /// Verify the snapshot store of a data directory.
+    ///
+    /// Works on the files themselves and without the service, which must not be running on the
+    /// same data directory meanwhile. Ends with exit code 7 if something is wrong, and says
+    /// which snapshots cannot be restored because of it. Changes nothing.
+    Check(Check),
+    /// Print a completion script for a shell.
+    ///
+    /// For example: regrow completions bash > /etc/bash_completion.d/regrow
+    Completions(Completions),
+    /// Print the OpenAPI document of the service.
+    #[command(name = "openapi")]
+    OpenApi,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DataDir {
+    /// The data directory: metadata, snapshots and the key file that unlocks both.
+    #[arg(long, value_name = "DIR", env = "REGROW_DATA_DIR")]
+    pub(super) data_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    #[command(flatten)]
+    pub(super) data_dir: DataDir,
+
+    /// Name of the first organization.
+    #[arg(long, value_name = "NAME", default_value = "Default organization")]
+    pub(super) organization: String,
+
+    /// Name of the first project.
+    #[arg(long, value_name = "NAME", default_value = "Default project")]
+    pub(super) project: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// A configuration file; what is not in it has its default. Flags win over the file.
+    ///
+    /// `--print-config` prints a file with all settings, their defaults and what they mean.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Print the default configuration file and do nothing else.
+    #[arg(long)]
+    pub(super) print_config: bool,
+
+    /// The data directory that `regrow init` made.
+    #[arg(long, value_name = "DIR", env = "REGROW_DATA_DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+
+    /// Address and port to listen on; port 0 takes any free one [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(super) listen: Option<SocketAddr>,
+
+    /// Certificate chain, in PEM, to serve HTTPS with.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(super) tls_cert: Option<PathBuf>,
+
+    /// Private key of the certificate, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(super) tls_key: Option<PathBuf>,
+
+    /// How log lines on standard error look.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(super) log_format: Option<LogFormat>,
+
+    /// What to log: a level (error, warn, info, debug, trace), or levels by module.
+    #[arg(long, value_name = "FILTER")]
+    pub(super) log_filter: Option<String>,
+}
+
+/// A command that talks to the service about one project.
+#[derive(Debug, Args)]
+pub(super) struct InProject<C: Args> {
+    #[command(flatten)]
+    pub(super) service: Service,
+
+    #[command(flatten)]
+    pub(super) command: C,
+}
+
+/// Where the service is and who asks.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Service")]
+pub(super) struct Service {
+    /// Where the service is.
+    #[arg(long, global = true, value_name = "URL", env = "REGROW_URL")]
+    #[arg(default_value = "http://127.0.0.1:8080", hide_env_values = true)]
+    pub(super) url: String,
+
+    /// Public half of the API key; the private half comes from `REGROW_PRIVATE_KEY` or a file.
+    #[arg(long, global = true, value_name = "KEY", env = "REGROW_PUBLIC_KEY")]
+    #[arg(hide_env_values = true)]
+    pub(super) public_key: Option<String>,
+
+    /// A file with the private half of the API key, instead of `REGROW_PRIVATE_KEY`.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) private_key_file: Option<PathBuf>,
+
+    /// Certificates to trust instead of the system's, in PEM; for a service with its own.
+    #[arg(long, global = true, value_name = "FILE", env = "REGROW_CA_FILE")]
+    #[arg(hide_env_values = true)]
+    pub(super) ca_file: Option<PathBuf>,
+
+    /// The project, by id or name; may be left out where the key sees just one.
+    #[arg(long, global = true, value_name = "PROJECT", env = "REGROW_PROJECT_ID")]
+    #[arg(hide_env_values = true)]
+    pub(super) project: Option<String>,
+}
+
+/// Yes, without being asked.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Yes {
+    /// Go on without asking; needed where nobody can be asked.
+    #[arg(long)]
+    pub(super) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ClusterCommand {
+    #[command(subcommand)]
+    pub(super) action: ClusterAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ClusterAction {
+    /// Attach a deployment and take its first snapshot.
+    ///
+    /// The service must reach it at the connection string. The string is a secret: it is stored
+    /// sealed, never shown and never logged. A replica set gives snapshots of one moment; a
+    /// standalone server gives documents as they were when each was read.
+    Add(AddCluster),
+    /// List the attached deployments.
+    List,
+    /// Show one attached deployment.
+    Show {
+        /// Name of the cluster.
+        cluster: String,
+    },
+    /// Change options of an attached deployment.
+    Set(SetCluster),
+    /// Detach a deployment and delete its snapshots; the deployment itself is not touched.
+    Remove {
+        /// Name of the cluster.
+        cluster: String,
+        #[command(flatten)]
+        yes: Yes,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AddCluster {
+    /// A name of your choice, unique in the project.
+    pub(super) name: String,
+
+    /// Connection string, mongodb://… or mongodb+srv://…; others on this machine may see it.
+    #[arg(long, value_name = "URI", required_unless_present = "uri_file")]
+    #[arg(conflicts_with = "uri_file")]
+    pub(super) uri: Option<String>,
+
+    /// A file with the connection string, or - for standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(super) uri_file: Option<PathBuf>,
+
+    /// Which schedule and which requests of the API: M2 and M5 have a snapshot a day and keep
+    /// eight; serverless has one every six hours and keeps two.
+    #[arg(long, value_enum, value_name = "M2|M5|serverless", ignore_case = true)]
+    #[arg(hide_possible_values = true)]
+    pub(super) tier: Tier,
+
+    /// Leave the first snapshot to the schedule.
+    #[arg(long)]
+    pub(super) no_snapshot: bool,
+
+    /// Serverless only: keep snapshots for 35 days instead of the last two.
+    #[arg(long)]
+    pub(super) continuous_backup: bool,
+
+    /// Refuse removal until this is taken back with `cluster set`.
+    #[arg(long)]
+    pub(super) termination_protection: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Tier {
+    #[value(name = "M2")]
+    M2,
+    #[value(name = "M5")]
+    M5,
+    #[value(name = "serverless")]
+    Serverless,
+}
+
+#[derive(Debug, Args)]
+#[group(id = "options", required = true, multiple = true)]
+pub(super) struct Options {
+    /// Serverless only: keep snapshots for 35 days instead of the last two.
+    #[arg(long, value_name = "true|false", action = clap::ArgAction::Set)]
+    pub(super) continuous_backup: Option<bool>,
+
+    /// Whether removal is refused.
+    #[arg(long, value_name = "true|false", action = clap::ArgAction::Set)]
+    pub(super) termination_protection: Option<bool>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SetCluster {
+    /// Name of the cluster.
+    pub(super) cluster: String,
+
+    #[command(flatten)]
+    pub(super) options: Options,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SnapshotCommand {
+    #[command(subcommand)]
+    pub(super) action: SnapshotAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SnapshotAction {
+    /// Take a snapshot now.
+    Take {
+        /// Name of the cluster.
+        cluster: String,
+        /// How many days to keep it [default: 8].
+        #[arg(long, value_name = "DAYS")]
+        retention_days: Option<u32>,
+        /// Wait until it has ended; fails if it failed.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// List a cluster's snapshots, newest first.
+    List {
+        /// Name of the cluster.
+        cluster: String,
+    },
+    /// Show one snapshot.
+    Show(OneSnapshot),
+    /// Wait until a snapshot has ended; fails if it failed.
+    Watch(OneSnapshot),
+    /// Delete a snapshot.
+    Delete {
+        #[command(flatten)]
+        snapshot: OneSnapshot,
+        #[command(flatten)]
+        yes: Yes,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct OneSnapshot {
+    /// Name of the cluster.
+    pub(super) cluster: String,
+    /// Id of the snapshot, or `latest` for the newest one that is complete.
+    pub(super) snapshot: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RestoreCommand {
+    #[command(subcommand)]
+    pub(super) action: RestoreAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RestoreAction {
+    /// Replace a target cluster's data by a snapshot.
+    ///
+    /// Everything on the target is removed first, except the databases admin, config and local.
+    /// Prints what it is going to do and asks, unless `--yes` is given. At the end the target
+    /// is compared with the snapshot; a difference makes the job fail.
+    Start(StartRestore),
+    /// List restores and downloads of a cluster's snapshots, newest first.
+    List {
+        /// Name of the cluster that the snapshots were taken from.
+        cluster: String,
+    },
+    /// Show one restore, with what it found when it compared.
+    Show(OneRestore),
+    /// Wait until a restore has ended; fails if it failed.
+    Watch(OneRestore),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StartRestore {
+    /// Name of the cluster that the snapshot was taken from.
+    pub(super) cluster: String,
+
+    /// Id of the snapshot, or `latest` for the newest one that is complete.
+    #[arg(long, value_name = "ID")]
+    pub(super) snapshot: String,
+
+    /// Name of the cluster whose data is replaced.
+    #[arg(long, value_name = "CLUSTER")]
+    pub(super) target: String,
+
+    /// Project of the target, by id or name, where it is another one.
+    #[arg(long, value_name = "PROJECT")]
+    pub(super) target_project: Option<String>,
+
+    #[command(flatten)]
+    pub(super) yes: Yes,
+
+    /// Wait until the restore has ended; fails if it failed.
+    #[arg(long)]
+    pub(super) wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct OneRestore {
+    /// Name of the cluster that the snapshot was taken from.
+    pub(super) cluster: String,
+    /// Id of the restore.
+    pub(super) restore: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Download {
+    /// Name of the cluster that the snapshot was taken from.
+    pub(super) cluster: String,
+
+    /// Id of the snapshot, or `latest` for the newest one that is complete.
+    #[arg(long, value_name = "ID")]
+    pub(super) snapshot: String,
+
+    /// Where to save it, or - for standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(super) to: PathBuf,
+
+    /// Replace the file if there is one already.
+    #[arg(long)]
+    pub(super) overwrite: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    pub(super) data_dir: DataDir,
+
+    /// Read and verify every byte, instead of the structure only.
+    #[arg(long)]
+    pub(super) read_data: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Completions {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct KeyCommand {
+    #[command(subcommand)]
+    pub(super) action: KeyAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyAction {
+    /// List the API keys with a role in the project.
+    List {
+        /// All keys of the project's organization instead.
+        #[arg(long)]
+        organization: bool,
+    },
+    /// Make an API key and print it once; its private half cannot be shown again.
+    Create(CreateKey),
+    /// Delete an API key: it stops working at once.
+    Delete {
+        /// Id or public half of the key.
+        key: String,
+        /// Only take its roles in the project away.
+        #[arg(long)]
+        from_project: bool,
+        #[command(flatten)]
+        yes: Yes,
+    },
+    /// The addresses that a key may be used from; anywhere while the list is empty.
+    #[command(subcommand)]
+    Access(KeyAccess),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CreateKey {
+    /// What the key is for.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) description: String,
+
+    /// A role, such as `GROUP_OWNER` (everything in the project) or `GROUP_READ_ONLY`; repeat
+    /// it for more. With --organization `ORG_OWNER`, `ORG_READ_ONLY` and the like.
+    #[arg(long = "role", value_name = "ROLE", required = true)]
+    pub(super) roles: Vec<String>,
+
+    /// Give the roles in the project's organization instead of in the project.
+    #[arg(long)]
+    pub(super) organization: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyAccess {
+    /// List the addresses.
+    List {
+        /// Id or public half of the key.
+        key: String,
+    },
+    /// Add addresses; from then on the key works from listed addresses only.
+    Add {
+        /// Id or public half of the key.
+        key: String,
+        /// Addresses, or blocks such as 192.0.2.0/24.
+        #[arg(required = true, value_name = "ADDRESS")]
+        addresses: Vec<String>,
+    },
+    /// Take an address off the list.
+    Remove {
+        /// Id or public half of the key.
+        key: String,
+        /// The address or block, as the list shows it.
+        address: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ProjectCommand {
+    #[command(subcommand)]
+    pub(super) action: ProjectAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ProjectAction {
+    /// List the projects that the key can see.
+    List,
+    /// Make a project.
+    Create {
+        /// Name of the project.
+        name: String,
+        /// Id of its organization, where the key sees more than one.
+        #[arg(long, value_name = "ID")]
+        organization: Option<api::Id>,
+    },
+    /// Delete a project; it must not have clusters any more.
+    Delete {
+        /// Id or name of the project.
+        name: String,
+        #[command(flatten)]
+        yes: Yes,
+    },
+    /// The addresses that downloads may be fetched from; anywhere while the list is empty.
+    #[command(subcommand)]
+    Access(ProjectAccess),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ProjectAccess {
+    /// List the addresses.
+    List,
+    /// Add addresses.
+    Add {
+        /// Addresses, or blocks such as 192.0.2.0/24.
+        #[arg(required = true, value_name = "ADDRESS")]
+        addresses: Vec<String>,
+        /// What they are for.
+        #[arg(long, value_name = "TEXT")]
+        comment: Option<String>,
+        /// When they end by themselves, such as 2030-01-31T12:00:00Z.
+        #[arg(long, value_name = "DATE")]
+        delete_after: Option<api::Date>,
+    },
+    /// Take an address off the list.
+    Remove {
+        /// The address or block, as the list shows it.
+        address: String,
+    },
+}

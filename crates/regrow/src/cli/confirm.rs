@@ -1,0 +1,39 @@
+//! Asking before something is destroyed.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use super::args::Yes;
+use super::exit::{Exit, Failure};
+use super::output::Output;
+
+/// Tells what is going to happen and returns only when somebody agreed to it, by `--yes` or by
+/// typing `name`.
+///
+/// # Errors
+/// When nobody can be asked, or when the answer was another.
+pub(super) fn confirm(plan: &str, name: &str, yes: Yes, output: Output) -> Result<(), Failure> {
+    output.remark(plan);
+    if yes.yes {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(
+            Failure::usage("nothing was done, because nobody can be asked here")
+                .hint("add --yes to go on without being asked"),
+        );
+    }
+    // The question must be seen, even where remarks are not wanted.
+    let mut stderr = io::stderr().lock();
+    let asked = write!(stderr, "type {name} to go on: ").and_then(|()| stderr.flush());
+    asked.map_err(|error| Failure::unexpected("ask for confirmation", &error))?;
+    let mut answer = String::new();
+    let read = io::stdin().read_line(&mut answer);
+    read.map_err(|error| Failure::unexpected("read the answer", &error))?;
+    if answer.trim() == name {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Usage,
+        "nothing was done, because the answer was another",
+    ))
+}

@@ -1,0 +1,237 @@
+//! The command line: what was typed becomes requests to the service, answers become tables.
+//!
+//! `init`, `serve` and `check` work on the machine itself; everything else goes through the API
+//! and can do nothing that the API cannot.
+
+mod args;
+mod check;
+mod cluster;
+mod completions;
+mod confirm;
+mod download;
+mod exit;
+mod init;
+mod key;
+mod openapi;
+mod output;
+mod project;
+mod restore;
+mod serve;
+mod session;
+mod snapshot;
+mod watch;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+pub use args::Arguments;
+pub use exit::{Exit, Failure};
+pub use output::Format;
+
+use args::{Command, InProject};
+use output::Output;
+use session::Session;
+
+/// Why there is nothing to run: help was asked for, or the command line is wrong.
+#[derive(Debug)]
+pub struct Stopped {
+    error: clap::Error,
+    format: Format,
+}
+
+impl Stopped {
+    /// Prints the help or what is wrong, and returns the exit code for the process.
+    pub fn report(&self) -> ExitCode {
+        let is_help = !self.error.use_stderr();
+        if is_help || self.format == Format::Table || self.is_bare() {
+            // Where the stream is gone, nobody can be told.
+            let _ = self.error.print();
+            let exit = if is_help { Exit::Done } else { Exit::Usage };
+            return ExitCode::from(exit as u8);
+        }
+        let text = self.error.render().to_string();
+        let message = text
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ");
+        Failure::usage(message).report(self.format)
+    }
+
+    fn is_bare(&self) -> bool {
+        self.error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    }
+}
+
+/// Reads a command line, of which the first word is the program's name.
+///
+/// # Errors
+/// When help or the version is asked for, or when something is not understood.
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, Stopped> {
+    let words: Vec<OsString> = words.into_iter().collect();
+    Arguments::try_parse_from(&words).map_err(|error| {
+        let is_json = |word: &OsString| word == "json" || word == "--output=json";
+        let format = if words.iter().any(is_json) {
+            Format::Json
+        } else {
+            Format::Table
+        };
+        Stopped { error, format }
+    })
+}
+
+/// Does what was typed.
+///
+/// # Errors
+/// With the exit code and the words for standard error.
+pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let output = Output::new(arguments.output);
+    match arguments.command {
+        Command::Init(command) => init::run(command, output).await,
+        Command::Serve(command) => serve::run(command, output).await,
+        Command::Cluster(InProject { service, command }) => {
+            cluster::run(command.action, &Session::new(service, output)?).await
+        }
+        Command::Snapshot(InProject { service, command }) => {
+            snapshot::run(command.action, &Session::new(service, output)?).await
+        }
+        Command::Restore(InProject { service, command }) => {
+            restore::run(command.action, &Session::new(service, output)?).await
+        }
+        Command::Download(InProject { service, command }) => {
+            download::run(command, &Session::new(service, output)?).await
+        }
+        Command::Key(InProject { service, command }) => {
+            key::run(command.action, &Session::new(service, output)?).await
+        }
+        Command::Project(InProject { service, command }) => {
+            project::run(command.action, &Session::new(service, output)?).await
+        }
+        Command::Check(command) => check::run(command, output).await,
+        Command::Completions(command) => completions::run(command, output),
+        Command::OpenApi => openapi::run(output),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use clap::error::ErrorKind;
+
+    use super::args::{Arguments, ClusterAction, Command, RestoreAction, SnapshotAction, Tier};
+    use super::{Format, parse};
+
+    fn read(line: &str) -> Arguments {
+        let words = std::iter::once("regrow")
+            .chain(line.split(' '))
+            .map(Into::into);
+        parse(words).unwrap_or_else(|stopped| panic!("{line}: {}", stopped.error))
+    }
+
+    fn check_refused(line: &str, kind: ErrorKind) {
+        let words = std::iter::once("regrow")
+            .chain(line.split(' '))
+            .map(Into::into);
+        let stopped = parse(words).expect_err(line);
+        assert_eq!(stopped.error.kind(), kind, "{line}");
+    }
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_line_that_others_script_is_understood() {
+        let arguments = read("init --data-dir D --output json");
+        assert_eq!(arguments.output, Format::Json);
+        read("serve --data-dir D --listen 127.0.0.1:0");
+        let add = read("cluster add shop --uri mongodb://h/ --tier serverless --output json");
+        let Command::Cluster(add) = add.command else {
+            panic!("another command")
+        };
+        let ClusterAction::Add(add) = add.command.action else {
+            panic!("another action")
+        };
+        assert_eq!((add.tier, add.no_snapshot), (Tier::Serverless, false));
+        read("cluster add shop --uri mongodb://h/ --tier M2 --no-snapshot");
+        read("cluster add shop --uri-file - --tier m5");
+        let take = read("snapshot take shop --wait --output json");
+        let Command::Snapshot(take) = take.command else {
+            panic!("another command")
+        };
+        assert!(matches!(
+            take.command.action,
+            SnapshotAction::Take { wait: true, .. }
+        ));
+        let start = read("restore start shop --snapshot latest --target copy --yes --wait");
+        let Command::Restore(start) = start.command else {
+            panic!("another command")
+        };
+        let RestoreAction::Start(start) = start.command.action else {
+            panic!("another action")
+        };
+        assert!(start.yes.yes && start.wait);
+        read("download shop --snapshot 5cc9b501e5dc7c8ab1e45d65 --to x.tar.gz --output json");
+        read("check --read-data --data-dir D");
+        read("completions bash");
+        read("openapi");
+    }
+
+    #[test]
+    fn where_the_service_is_can_be_said_anywhere() {
+        for line in [
+            "cluster --url http://h:1 list",
+            "cluster list --url http://h:1",
+            "key access list k --url http://h:1",
+        ] {
+            let service = match read(line).command {
+                Command::Cluster(command) => command.service,
+                Command::Key(command) => command.service,
+                _ => panic!("another command"),
+            };
+            assert_eq!(service.url, "http://h:1");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        check_refused(
+            "cluster add shop --tier M2",
+            ErrorKind::MissingRequiredArgument,
+        );
+        check_refused(
+            "cluster add shop --uri u --tier M10",
+            ErrorKind::InvalidValue,
+        );
+        check_refused(
+            "cluster add shop --uri u --uri-file f --tier M2",
+            ErrorKind::ArgumentConflict,
+        );
+        check_refused("cluster set shop", ErrorKind::MissingRequiredArgument);
+        check_refused(
+            "restore start shop --target x",
+            ErrorKind::MissingRequiredArgument,
+        );
+        check_refused(
+            "serve --listen nowhere --data-dir D",
+            ErrorKind::ValueValidation,
+        );
+        check_refused(
+            "serve --tls-key k --data-dir D",
+            ErrorKind::MissingRequiredArgument,
+        );
+        check_refused(
+            "key create --description d",
+            ErrorKind::MissingRequiredArgument,
+        );
+        check_refused(
+            "snapshot",
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
+        );
+        check_refused("fly", ErrorKind::InvalidSubcommand);
+    }
+}
