@@ -36,7 +36,7 @@ pub struct ScanBatch {
 ///
 /// `start..end` is the raw BSON document. `id_start..id_end` is its whole top-level `_id` element: a type
 /// byte, the four bytes `_id\0`, then the value as BSON encodes it. A document without `_id`
-/// (possible in old capped collections) has `id_start == id_end`.
+/// (possible in old capped collections) has `start == id_start == id_end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DocumentSpan {
     /// Offset of the document's first byte.
@@ -393,8 +393,9 @@ fn span(reply: &[u8], start: usize, end: usize) -> Result<DocumentSpan, Malforme
     let mut found = DocumentSpan {
         start: offset(start)?,
         end: offset(end)?,
-        id_start: 0,
-        id_end: 0,
+        // Without an `_id` the span is empty and still lies within the document.
+        id_start: offset(start)?,
+        id_end: offset(start)?,
     };
     for element in Elements::of(&reply[start..end])? {
         let element = element?;
