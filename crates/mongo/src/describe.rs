@@ -131,6 +131,10 @@ impl Hello {
     pub(crate) async fn ask(server: &Server) -> Result<Self, Error> {
         let doing = || "ask the server what it is".to_owned();
         let reply = server.run("admin", rawdoc! { "hello": 1 }, doing).await?;
+        Ok(Self::of_reply(&reply))
+    }
+
+    fn of_reply(reply: &Document) -> Self {
         let topology = if reply.get_str("msg").is_ok_and(|msg| msg == "isdbgrid") {
             Topology::Sharded
         } else if let Ok(name) = reply.get_str("setName") {
@@ -153,11 +157,49 @@ impl Hello {
             .ok()
             .map(ClusterTime::from);
         let has_snapshot_reads = reply.get_i32("maxWireVersion").unwrap_or_default() >= 13;
-        Ok(Self {
+        Self {
             topology,
             hosts,
             majority_time,
             has_snapshot_reads,
-        })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::doc;
+
+    use super::*;
+
+    #[test]
+    fn each_kind_of_deployment_is_told_from_its_hello() {
+        let router = Hello::of_reply(&doc! { "msg": "isdbgrid", "maxWireVersion": 17 });
+        assert_eq!(router.topology, Topology::Sharded);
+
+        let member = Hello::of_reply(&doc! {
+            "setName": "rs0", "hosts": ["a:1", "b:2"], "maxWireVersion": 17,
+            "lastWrite": { "majorityOpTime": { "ts": bson::Timestamp { time: 7, increment: 2 } } },
+        });
+        assert_eq!(
+            member.topology,
+            Topology::ReplicaSet {
+                name: "rs0".to_owned()
+            }
+        );
+        assert_eq!(member.hosts, ["a:1", "b:2"]);
+        assert_eq!(
+            member.majority_time,
+            Some(ClusterTime {
+                seconds: 7,
+                increment: 2
+            })
+        );
+        assert!(member.has_snapshot_reads);
+
+        let old = Hello::of_reply(&doc! { "setName": "rs0", "maxWireVersion": 9 });
+        assert!(!old.has_snapshot_reads);
+        let alone = Hello::of_reply(&doc! { "maxWireVersion": 17 });
+        assert_eq!(alone.topology, Topology::Standalone);
     }
 }

@@ -55,7 +55,14 @@ pub(crate) async fn place(server: &Server, job: &str) -> Result<(), Error> {
         }],
         "writeConcern": durable(),
     };
-    server.run(MARKER_DATABASE, marker, doing).await?;
+    let reply = server.run(MARKER_DATABASE, marker, doing).await?;
+    if reply.get_i32("n").unwrap_or_default() != 1 {
+        let what = "the mark was not written".to_owned();
+        return Err(Error::InvalidReply {
+            doing: doing(),
+            what,
+        });
+    }
     for other in markers(server).await? {
         if other != job {
             remove(server, &other).await?;
@@ -97,7 +104,7 @@ pub(crate) async fn check(server: &Server, job: &str) -> Result<(), Error> {
 pub(crate) async fn remove(server: &Server, job: &str) -> Result<(), Error> {
     let command = rawdoc! { "drop": job, "writeConcern": durable() };
     let doing = || "remove the mark of an unfinished restore".to_owned();
-    match server.run(MARKER_DATABASE, command, doing).await {
+    match server.run_retried(MARKER_DATABASE, &command, doing).await {
         Ok(_)
         | Err(Error::Command {
             code: code::NAMESPACE_NOT_FOUND,

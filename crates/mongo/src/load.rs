@@ -6,7 +6,6 @@
 //! connection, or by a resumed job) is fine, any other is an error.
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bson::{Document, RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
 
@@ -36,10 +35,6 @@ struct Inner {
 const COMMAND_BYTES_MAX: usize = 4 << 20;
 /// How many documents one command carries (`maxWriteBatchSize` of servers since 3.6).
 const COMMAND_DOCUMENTS_MAX: usize = 100_000;
-/// How often a command is sent when the connection breaks or the primary steps down.
-const TRIES_MAX: u32 = 6;
-/// How long to wait before the second try; each later wait is twice as long.
-const RETRY_WAIT: Duration = Duration::from_millis(200);
 
 impl Loader {
     pub(crate) fn new(server: Server, collection: &Collection) -> Self {
@@ -163,26 +158,11 @@ impl Inner {
         builder.finish()
     }
 
-    /// Sends a command until it is answered, or until the tries are used up.
     async fn retried(&self, command: &RawDocumentBuf, verb: &str) -> Result<Document, Error> {
         let doing = || format!("{verb} {}", self.namespace());
-        let mut wait = RETRY_WAIT;
-        for attempt in 1.. {
-            match self
-                .server
-                .run(&self.database, command.clone(), doing)
-                .await
-            {
-                Err(error) if error.is_transient() && attempt < TRIES_MAX => {
-                    tracing::warn!(attempt, namespace = %self.namespace(), error = %error,
-                        "a write failed and is sent again");
-                    tokio::time::sleep(wait).await;
-                    wait *= 2;
-                }
-                answered => return answered,
-            }
-        }
-        unreachable!("the loop returns on its last try")
+        self.server
+            .run_retried(&self.database, command, doing)
+            .await
     }
 
     /// Returns those documents that the target does not hold exactly like this.

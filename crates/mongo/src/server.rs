@@ -3,6 +3,7 @@
 //! A reply that carries a write concern error is an error here, although the server says `ok`. The
 //! driver's error texts can quote documents, so only what is known to be safe is taken from them.
 use std::sync::Arc;
+use std::time::Duration;
 
 use bson::{Document, RawDocumentBuf};
 use futures::StreamExt;
@@ -42,6 +43,10 @@ pub(crate) mod code {
     ];
 }
 
+/// How often a command is sent when the connection breaks or the primary steps down.
+const TRIES_MAX: u32 = 6;
+/// How long to wait before the second try; each later wait is twice as long: 6.2 s in all.
+const RETRY_WAIT: Duration = Duration::from_millis(200);
 /// How much of the server's own words an error carries, in characters.
 const MESSAGE_CHARS_MAX: usize = 400;
 
@@ -73,6 +78,28 @@ impl Server {
             });
         }
         Ok(reply)
+    }
+
+    /// Sends a command that may be done twice until it is answered or the tries are used up.
+    pub(crate) async fn run_retried(
+        &self,
+        database: &str,
+        command: &RawDocumentBuf,
+        doing: impl Fn() -> String,
+    ) -> Result<Document, Error> {
+        let mut wait = RETRY_WAIT;
+        for attempt in 1..TRIES_MAX {
+            match self.run(database, command.clone(), &doing).await {
+                Err(error) if error.is_transient() => {
+                    let source = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::warn!(attempt, %error, source, "a command failed and is sent again");
+                }
+                answered => return answered,
+            }
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+        }
+        self.run(database, command.clone(), doing).await
     }
 
     /// Opens a cursor whose replies come undecoded.

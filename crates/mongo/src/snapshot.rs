@@ -93,11 +93,9 @@ pub(crate) async fn begin(server: &Server) -> Result<SourceSnapshot, Error> {
             "snapshots of sharded clusters; use a replica set or a standalone server",
         );
     }
-    if let Some(job) = guard::holder(server).await? {
-        return Err(Error::UnfinishedRestore { job });
-    }
     if hello.topology == Topology::Standalone {
         let listing = catalog::list(server).await?;
+        refuse_unfinished(server).await?;
         return Ok(SourceSnapshot::new(server, None, listing.catalog));
     }
     if !hello.has_snapshot_reads {
@@ -135,6 +133,9 @@ async fn bracket(server: &Server) -> Result<Bracket, Error> {
         Ok(listing) => listing,
         Err(change) => return Ok(Bracket::Changed(change)),
     };
+    // Here, not earlier: a restore that begins after this look wipes the catalog before it writes,
+    // so either the time is before that or the second list differs.
+    refuse_unfinished(server).await?;
     let time = majority_time(server, before.time).await?;
     let after = match listing(server).await? {
         Ok(listing) => listing,
@@ -144,6 +145,14 @@ async fn bracket(server: &Server) -> Result<Bracket, Error> {
         Some(change) => Bracket::Changed(change),
         None => Bracket::Proven(time, after.catalog),
     })
+}
+
+/// Fails where a restore has not ended: what is there is a part of a snapshot.
+async fn refuse_unfinished(server: &Server) -> Result<(), Error> {
+    match guard::holder(server).await? {
+        None => Ok(()),
+        Some(job) => Err(Error::UnfinishedRestore { job }),
+    }
 }
 
 /// Lists the catalog; a collection that vanishes meanwhile is a change, not an error.
