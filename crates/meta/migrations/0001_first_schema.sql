@@ -154,7 +154,8 @@ CREATE TABLE jobs (
 );
 CREATE UNIQUE INDEX jobs_snapshot ON jobs (snapshot_id);
 CREATE UNIQUE INDEX jobs_restore ON jobs (restore_id);
-CREATE INDEX jobs_cluster ON jobs (cluster_id);
+-- Ended jobs have no lease, so looking for a cluster's live one does not walk over them.
+CREATE INDEX jobs_cluster ON jobs (cluster_id, lease_until_ms);
 CREATE INDEX jobs_open ON jobs (created_at_ms, id) WHERE state = 'OPEN';
 
 CREATE TABLE audit (

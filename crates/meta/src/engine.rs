@@ -37,7 +37,12 @@ pub(crate) fn query(sql: &'static str) -> Query {
 impl Pools {
     /// Connects to the file, made where it is missing, without touching its schema.
     pub(crate) async fn open(path: &Path) -> Result<Self, Error> {
-        make_private_file(path).map_err(|error| unreadable(path, error))?;
+        make_private_file(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::StorageFull => Error::DiskFull {
+                path: path.to_owned(),
+            },
+            _ => unreadable(path, error),
+        })?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .foreign_keys(true)

@@ -105,7 +105,7 @@ impl Meta {
         accept: Accept,
     ) -> Result<Option<Lease>, Error> {
         let mut change = self.change().await?;
-        let mut given_up = 0;
+        let mut given_up = Vec::new();
         let claimed = loop {
             let Some(job) = next_claimable(change.connection(), now, accept).await? else {
                 break None;
@@ -115,10 +115,15 @@ impl Meta {
                 break Some(take(&mut change, job, worker, now, until).await?);
             }
             give_up(&mut change, &job, now).await?;
-            given_up += 1;
+            given_up.push(job);
         };
-        if claimed.is_some() || given_up > 0 {
+        if claimed.is_some() || !given_up.is_empty() {
             change.commit(Altered::Work).await?;
+        }
+        for job in given_up {
+            // Nobody holds a lease on it, so nobody else would tell.
+            tracing::warn!(job.id = %job.id, cluster.id = %job.cluster_id, kind = ?job.kind,
+                attempts = job.attempts, "gave up a job none of whose attempts came to an end");
         }
         Ok(claimed)
     }
