@@ -15,18 +15,23 @@ pub struct InvalidId(pub String);
 
 fn parse_hex(text: &str) -> Result<[u8; 12], InvalidId> {
     let invalid = || InvalidId(text.to_owned());
-    if text.len() != 24 || !text.is_ascii() {
-        return Err(invalid());
-    }
+    let digits: &[u8; 24] = text.as_bytes().try_into().map_err(|_| invalid())?;
     let mut bytes = [0; 12];
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        let pair = std::str::from_utf8(pair).map_err(|_| invalid())?;
-        if !pair.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return Err(invalid());
-        }
-        *byte = u8::from_str_radix(pair, 16).map_err(|_| invalid())?;
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let high = hex_value(pair[0]).ok_or_else(invalid)?;
+        let low = hex_value(pair[1]).ok_or_else(invalid)?;
+        *byte = high << 4 | low;
     }
     Ok(bytes)
+}
+
+fn hex_value(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
 }
 
 macro_rules! ids {
