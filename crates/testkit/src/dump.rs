@@ -87,7 +87,10 @@ async fn load_collection(database: &Database, metadata: &Path, stem: &Path) -> a
         }
     }
     let indexes = metadata.get_array("indexes").context("read the indexes")?;
-    create_indexes(database, name, indexes).await
+    let has_collation = metadata
+        .get_document("options")
+        .is_ok_and(|o| o.contains_key("collation"));
+    create_indexes(database, name, indexes, has_collation).await
 }
 
 /// Inserts the documents of a file in their order.
@@ -169,6 +172,7 @@ async fn create_indexes(
     database: &Database,
     collection: &str,
     indexes: &[Bson],
+    has_collation: bool,
 ) -> anyhow::Result<()> {
     let mut wanted: Vec<Document> = Vec::new();
     for index in indexes {
@@ -176,6 +180,10 @@ async fn create_indexes(
         let comes_with_it = index.get_str("name").is_ok_and(|name| name == "_id_")
             || index.get_bool("clustered").unwrap_or(false);
         index.remove("ns");
+        if has_collation && !index.contains_key("collation") {
+            // An index without one is simple; created so, it would get the collection's.
+            index.insert("collation", doc! { "locale": "simple" });
+        }
         if !comes_with_it {
             wanted.push(index);
         }
