@@ -1,11 +1,12 @@
-//! What a caller hands to the writer: bytes as they came from the source, and where the documents lie in
-//! them. Nothing is copied or decoded here.
+//! What a caller hands to the writer: bytes as they came from the source, and where the documents
+//! lie in them. Nothing is copied or decoded here.
 
 use bytes::Bytes;
 
 use crate::error::Error;
 
-/// Most bytes a document may have: 16 MiB, and 16 KiB for what a source may wrap around its largest ones.
+/// Most bytes a document may have: 16 MiB, and 16 KiB for what a source may wrap around its largest
+/// ones.
 pub const DOCUMENT_BYTES_MAX: usize = (16 << 20) + (16 << 10);
 
 /// Documents in the order in which they are to be kept.

@@ -1,5 +1,5 @@
-//! Consecutive documents: the unit of storage. Pure. Documents come first and the tables last, so that a
-//! document is copied once, into the buffer that is hashed and compressed.
+//! Consecutive documents: the unit of storage. Pure. Documents come first and the tables last, so
+//! that a document is copied once, into the buffer that is hashed and compressed.
 
 use std::ops::Range;
 
@@ -103,8 +103,8 @@ impl OpenBlock {
         });
     }
 
-    /// Makes room: a small collection should not pay for a whole block, a full block should not be moved
-    /// again and again as it fills, nor once more for its tables.
+    /// Makes room: a small collection should not pay for a whole block, a full block should not be
+    /// moved again and again as it fills, nor once more for its tables.
     fn grow(&mut self, length: usize, block_bytes: usize) {
         let needed = self.bytes.len() + length;
         if needed > self.bytes.capacity() {

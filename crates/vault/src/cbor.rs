@@ -1,5 +1,5 @@
-//! Byte strings inside CBOR where `minicbor`'s own adapters do not reach. Pure; must never encode a byte
-//! string as a list of numbers.
+//! Byte strings inside CBOR where `minicbor`'s own adapters do not reach. Pure; must never encode a
+//! byte string as a list of numbers.
 
 /// A list of byte strings.
 pub(crate) mod byte_strings {

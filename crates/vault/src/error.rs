@@ -1,5 +1,5 @@
-//! What can go wrong in the store. Callers branch on [`Error::kind`]; people read the message, which always
-//! names the object concerned. It must never carry keys or the content of documents.
+//! What can go wrong in the store. Callers branch on [`Error::kind`]; people read the message,
+//! which always names the object concerned. It must never carry keys or the content of documents.
 
 use std::error::Error as StdError;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! An order-independent digest of a set of documents: their count and the sum of their keyed 256-bit hashes
-//! modulo 2^256. Can be taken from sidecars alone, and updated by subtraction. Never an exclusive or, under
-//! which a document that is there twice would vanish.
+//! An order-independent digest of a set of documents: their count and the sum of their keyed
+//! 256-bit hashes modulo 2^256. Can be taken from sidecars alone, and updated by subtraction. Never
+//! an exclusive or, under which a document that is there twice would vanish.
 
 use std::fmt;
 use std::str::FromStr;

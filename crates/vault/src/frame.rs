@@ -1,6 +1,6 @@
-//! Sealing: how one piece of an object becomes ciphertext and back. Every object has a key of its own and the
-//! nonce is the ordinal of the frame in it, so a nonce never repeats under a key. Must never return bytes
-//! that did not authenticate.
+//! Sealing: how one piece of an object becomes ciphertext and back. Every object has a key of its
+//! own and the nonce is the ordinal of the frame in it, so a nonce never repeats under a key. Must
+//! never return bytes that did not authenticate.
 
 use ring::aead;
 
@@ -45,8 +45,8 @@ pub(crate) struct ObjectSeal {
 }
 
 impl ObjectSeal {
-    /// Seals under a key that was derived from random bits drawn for this object alone. `header` is what
-    /// stands in clear before the frames and is to be authenticated with each.
+    /// Seals under a key that was derived from random bits drawn for this object alone. `header` is
+    /// what stands in clear before the frames and is to be authenticated with each.
     pub(crate) fn new(key: aead::LessSafeKey, object: String, header: Vec<u8>) -> ObjectSeal {
         ObjectSeal {
             key,
@@ -121,7 +121,8 @@ pub(crate) enum RawLength {
     AtMost(usize),
 }
 
-/// Compresses frames; kept between blocks because making one costs as much as compressing a small block.
+/// Compresses frames; kept between blocks because making one costs as much as compressing a small
+/// block.
 pub(crate) struct Compressor {
     inner: zstd::bulk::Compressor<'static>,
     scratch: Vec<u8>,
@@ -137,7 +138,8 @@ impl Compressor {
         })
     }
 
-    /// Returns the plain text of a frame: the codec, then the content, compressed where that is shorter.
+    /// Returns the plain text of a frame: the codec, then the content, compressed where that is
+    /// shorter.
     pub(crate) fn frame(&mut self, content: &[u8]) -> Vec<u8> {
         self.scratch.clear();
         self.scratch

@@ -1,5 +1,6 @@
-//! Removes what no manifest refers to: mark by manifests alone, tomb first, delete a grace period later. Must
-//! never delete when one manifest could not be read, nor a pack that a writer of this process has begun.
+//! Removes what no manifest refers to: mark by manifests alone, tomb first, delete a grace period
+//! later. Must never delete when one manifest could not be read, nor a pack that a writer of this
+//! process has begun.
 
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -32,8 +33,9 @@ pub(crate) async fn sweep(
     now: SystemTime,
 ) -> Result<Swept, Error> {
     let store = &repository.store;
-    // The order matters. A pack that is listed here belongs either to a writer of this process that is
-    // still open when pins are read, or its manifest, if it ever got one, is there when those are read.
+    // The order matters. A pack that is listed here belongs either to a writer of this process that
+    // is still open when pins are read, or its manifest, if it ever got one, is there when those
+    // are read.
     let packs = store.list("packs").await?;
     let pinned = repository.pins.all();
     let kept = referenced(repository).await?;
@@ -43,6 +45,8 @@ pub(crate) async fn sweep(
         .into_iter()
         .map(|listed| listed.name)
         .collect();
+    // What a checkpoint refers to is for a later version to know; until then it may be anything.
+    let checkpoints = !store.list("checkpoints").await?.is_empty();
     let mut swept = Swept::default();
     let mut dead = HashSet::new();
     for listed in packs {
@@ -55,7 +59,8 @@ pub(crate) async fn sweep(
             continue;
         }
         dead.insert(tomb.clone());
-        if young || !is_due(repository, &tomb, &tombs, grace, now).await? {
+        let keep = young || checkpoints;
+        if keep || !is_due(repository, &tomb, &tombs, grace, now).await? {
             swept.waiting += 1;
             continue;
         }

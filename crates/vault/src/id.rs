@@ -1,5 +1,5 @@
-//! Names of things in the store: fixed-size byte strings that are shown as lower-case hex. Must never be
-//! confused with each other, so each is a type of its own.
+//! Names of things in the store: fixed-size byte strings that are shown as lower-case hex. Must
+//! never be confused with each other, so each is a type of its own.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,8 +1,9 @@
-//! The repository key, wrapped under the operator's key, and the keys made from it. Key bytes must never be
-//! printed, logged or compared anywhere but here.
+//! The repository key, wrapped under the operator's key, and the keys made from it. Key bytes must
+//! never be printed, logged or compared anywhere but here.
 
 use std::fmt;
 
+use highway::{HighwayHash, HighwayHasher, Key};
 use ring::aead;
 use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::zeroize::Zeroize;
@@ -112,7 +113,7 @@ impl RepositoryKey {
         HashKeys {
             block: self.derive("regrow vault 1 block id"),
             page: self.derive("regrow vault 1 page id"),
-            document: self.derive("regrow vault 1 document hash"),
+            document: words(self.derive("regrow vault 1 document hash")),
             identity: self.derive("regrow vault 1 identity hash"),
             fingerprint: self.derive("regrow vault 1 fingerprint"),
         }
@@ -127,7 +128,7 @@ impl RepositoryKey {
 pub(crate) struct HashKeys {
     block: [u8; 32],
     page: [u8; 32],
-    document: [u8; 32],
+    document: [u64; 4],
     identity: [u8; 32],
     fingerprint: [u8; 32],
 }
@@ -141,8 +142,11 @@ impl HashKeys {
         PageId(*blake3::keyed_hash(&self.page, plain).as_bytes())
     }
 
+    /// `HighwayHash`, because BLAKE3 on documents of 1 KB costs five times as much and this is on
+    /// every path that reads a source: see `docs/decisions/0003-document-hash.md`.
     pub(crate) fn document(&self, document: &[u8]) -> [u8; DOCUMENT_HASH_BYTES] {
-        first(&blake3::keyed_hash(&self.document, document))
+        let [low, high] = HighwayHasher::new(Key(self.document)).hash128(document);
+        (u128::from(high) << 64 | u128::from(low)).to_le_bytes()
     }
 
     pub(crate) fn identity(&self, identity: &[u8]) -> [u8; IDENTITY_HASH_BYTES] {
@@ -156,10 +160,10 @@ impl HashKeys {
 
 impl Drop for HashKeys {
     fn drop(&mut self) {
+        self.document.zeroize();
         for key in [
             &mut self.block,
             &mut self.page,
-            &mut self.document,
             &mut self.identity,
             &mut self.fingerprint,
         ] {
@@ -202,8 +206,55 @@ fn wrapping_context(repository: RepositoryId) -> Vec<u8> {
     [b"regrow vault 1 repo".as_slice(), &repository.0].concat()
 }
 
+fn words(bytes: [u8; 32]) -> [u64; 4] {
+    let mut words = [0; 4];
+    for (word, chunk) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+        *word = u64::from_le_bytes(chunk.try_into().expect("chunks of eight bytes"));
+    }
+    words
+}
+
 fn first<const N: usize>(hash: &blake3::Hash) -> [u8; N] {
     hash.as_bytes()[..N]
         .try_into()
         .expect("a hash is longer than its prefix")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The format rests on these values; another version of a hash must not slip in unseen.
+    #[test]
+    fn hashes_are_those_of_the_format() {
+        let keys = RepositoryKey(SecretBox::new(Box::new([5; 32]))).hash_keys();
+        let hex = |bytes: &[u8]| crate::id::to_hex(bytes);
+        let hashes = [
+            hex(&keys.document(b"a document")),
+            hex(&keys.document(&[7; 1_000])),
+            hex(&keys.identity(b"an identity")),
+            hex(&keys.fingerprint(&[9; 16]).to_bytes()),
+            keys.block(b"a block").to_string(),
+            keys.page(b"a page").to_string(),
+        ];
+        let expected = [
+            "6b490c1ea2acc75f5261c6322e3197c7",
+            "d30097433936662d8b5b78180865c182",
+            "b1eb4c1a45b0639ef235f992",
+            "4df4ba86f642f14df1224ae3e28b6e722e9688ea38577f02f1a05588a21f4f07",
+            "5ec4e424519f3a3f00883975d82419daeb674e1bf281290d1e4d32004adffd5a",
+            "5bb87b4f606b44c8cbfb47f74745ec836763a5f245b25afb42948b2fb985da59",
+        ];
+        assert_eq!(hashes, expected);
+    }
+
+    /// The first known answers of `HighwayHash`'s own tests: 64 bits of nothing and of one zero
+    /// byte, under the key 0, 1, … 31.
+    #[test]
+    fn document_hashes_are_highway_hash() {
+        let key: [u8; 32] = std::array::from_fn(|at| u8::try_from(at).unwrap());
+        let hash = |bytes: &[u8]| HighwayHasher::new(Key(words(key))).hash64(bytes);
+        assert_eq!(hash(b""), 0x907A_56DE_22C2_6E53);
+        assert_eq!(hash(b"\0"), 0x7EAB_43AA_C7CD_DD78);
+    }
 }

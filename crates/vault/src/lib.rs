@@ -1,15 +1,15 @@
 //! The snapshot store: documents in, documents out, on any object store.
 //!
-//! A snapshot is a small list that points at documents already stored. The layout, byte by byte, is in
-//! `docs/format.md`; these invariants come from there:
+//! A snapshot is a small list that points at documents already stored. The layout, byte by byte, is
+//! in `docs/format.md`; these invariants come from there:
 //! * nothing refers to an object that is not durable: packs, then the manifest;
-//! * every byte read is authenticated and every hash compared before use; a mismatch is an error that names
-//!   the object, never data;
+//! * every byte read is authenticated and every hash compared before use; a mismatch is an error
+//!   that names the object, never data;
 //! * a nonce never repeats under a key, crashes included;
 //! * memory is bounded by settings, not by data.
 //!
-//! This crate has never heard of a database server, SQL or HTTP: a document is a string of bytes, of which
-//! the caller says where its identity lies.
+//! This crate has never heard of a database server, SQL or HTTP: a document is a string of bytes,
+//! of which the caller says where its identity lies.
 
 mod batch;
 mod block;

@@ -1,6 +1,7 @@
-//! What a directory of the local file system needs beyond other object stores: folders synced after deletes,
-//! leftovers of interrupted puts removed, and a full disk told from a passing failure. Puts themselves are
-//! durable through `LocalFileSystem::with_fsync`: temporary name, sync, link without replacing, folder sync.
+//! What a directory of the local file system needs beyond other object stores: folders synced after
+//! deletes, leftovers of interrupted puts removed, and a full disk told from a passing failure.
+//! Puts themselves are durable through `LocalFileSystem::with_fsync`: temporary name, sync, link
+//! without replacing, folder sync.
 
 use std::error::Error as StdError;
 use std::fs;

@@ -1,5 +1,5 @@
-//! What one snapshot is made of. Writing the manifest is the commit point. The store keeps options and
-//! indexes as bytes it never looks into.
+//! What one snapshot is made of. Writing the manifest is the commit point. The store keeps options
+//! and indexes as bytes it never looks into.
 
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
@@ -27,7 +27,8 @@ pub struct Manifest {
     /// Where the documents came from.
     #[n(3)]
     pub source: Source,
-    /// The cluster time at which every exact collection stands; `None` where no consistency is claimed.
+    /// The cluster time at which every exact collection stands; `None` where no consistency is
+    /// claimed.
     #[n(4)]
     pub consistency: Option<ClusterTime>,
     /// The collections, in the order in which they were begun.

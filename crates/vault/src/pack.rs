@@ -1,5 +1,5 @@
-//! The layout of a pack: header, sealed frames without gaps, sealed footer that lists them, trailer. Pure:
-//! builds and parses bytes, and never touches the object store.
+//! The layout of a pack: header, sealed frames without gaps, sealed footer that lists them,
+//! trailer. Pure: builds and parses bytes, and never touches the object store.
 
 use bytes::Bytes;
 use minicbor::{Decode, Encode};

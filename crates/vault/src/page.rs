@@ -1,5 +1,6 @@
-//! A stretch of a collection's run list, with its own tables of packs and blocks, so that a reader needs no
-//! index of the whole repository. Named by its content, so that an unchanged stretch is referred to as it is.
+//! A stretch of a collection's run list, with its own tables of packs and blocks, so that a reader
+//! needs no index of the whole repository. Named by its content, so that an unchanged stretch is
+//! referred to as it is.
 
 use minicbor::{Decode, Encode};
 

@@ -1,6 +1,6 @@
-//! Streams a collection's documents: pages in order, neighbouring blocks of a pack with one ranged read,
-//! every block verified before it is yielded. What is read ahead is bounded in bytes. Must never yield
-//! bytes that failed a check, nor go on after a failure.
+//! Streams a collection's documents: pages in order, neighbouring blocks of a pack with one ranged
+//! read, every block verified before it is yielded. What is read ahead is bounded in bytes. Must
+//! never yield bytes that failed a check, nor go on after a failure.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

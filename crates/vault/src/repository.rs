@@ -1,4 +1,5 @@
-//! A repository: one key, many snapshots. The entry to everything the store can do; the work is elsewhere.
+//! A repository: one key, many snapshots. The entry to everything the store can do; the work is
+//! elsewhere.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -30,7 +31,7 @@ pub struct Repository {
 
 /// What all handles of one open repository share.
 pub(crate) struct Inner {
-    id: RepositoryId,
+    pub(crate) id: RepositoryId,
     pub(crate) store: Store,
     pub(crate) hash_keys: Arc<HashKeys>,
     pub(crate) sealing_root: SealingRoot,
@@ -94,7 +95,8 @@ impl Repository {
         Ok(self.inner.generations().await?.into_keys().collect())
     }
 
-    /// Removes a snapshot's manifest; its packs stay until a sweep. It is no error if there is none.
+    /// Removes a snapshot's manifest; its packs stay until a sweep. It is no error if there is
+    /// none.
     pub async fn forget(&self, id: SnapshotId) -> Result<(), Error> {
         // The lowest generation first: an interruption must not bring an older one back to life.
         for generation in self
@@ -114,8 +116,9 @@ impl Repository {
 
     /// Deletes packs that no manifest refers to, a grace period after they were first seen so.
     ///
-    /// Two sweeps, a grace period apart, delete a pack; with a grace period of zero one does. `now` is
-    /// compared with the object store's own times. Fails, and deletes nothing, if a manifest is unreadable.
+    /// Two sweeps, a grace period apart, delete a pack; with a grace period of zero one does. `now`
+    /// is compared with the object store's own times. Fails, and deletes nothing, if a manifest is
+    /// unreadable.
     pub async fn sweep(&self, grace: Duration, now: SystemTime) -> Result<Swept, Error> {
         gc::sweep(&self.inner, grace, now).await
     }

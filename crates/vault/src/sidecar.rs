@@ -1,5 +1,6 @@
-//! For each document of a block: identity hash, document hash, length. Pure. The next snapshot is matched
-//! against sidecars alone, and fingerprints can be taken from them, so no block has to be read for either.
+//! For each document of a block: identity hash, document hash, length. Pure. The next snapshot is
+//! matched against sidecars alone, and fingerprints can be taken from them, so no block has to be
+//! read for either.
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
-//! A thin layer on the object store: conditional puts, ranged gets, repetition of what failed for a passing
-//! reason, and errors that name the object. Knows nothing of what the objects hold.
+//! A thin layer on the object store: conditional puts, ranged gets, repetition of what failed for a
+//! passing reason, and errors that name the object. Knows nothing of what the objects hold.
 
 use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
@@ -72,8 +72,8 @@ impl Store {
         Store { retry, ..self }
     }
 
-    /// Creates an object; durable when this returns. Fails with `Exists` and changes nothing if there
-    /// is one of this name with other content.
+    /// Creates an object; durable when this returns. Fails with `Exists` and changes nothing if
+    /// there is one of this name with other content.
     pub(crate) async fn put_new(&self, name: &str, chunks: Vec<Bytes>) -> Result<(), Error> {
         let payload = PutPayload::from_iter(chunks);
         let mut attempt = 0;
@@ -223,7 +223,8 @@ fn is_passing(error: &Error) -> bool {
     matches!(error, Error::Unavailable { .. })
 }
 
-/// Turns what the object store says into one of our kinds, by the system's error where there is one.
+/// Turns what the object store says into one of our kinds, by the system's error where there is
+/// one.
 fn error_of(name: &str, error: object_store::Error) -> Error {
     use object_store::Error as Store;
     let object = name.to_owned();

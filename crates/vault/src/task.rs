@@ -1,4 +1,5 @@
-//! Work off the runtime's own threads. A panic there is a broken invariant and goes on in whoever waits.
+//! Work off the runtime's own threads. A panic there is a broken invariant and goes on in whoever
+//! waits.
 
 use tokio::task::JoinError;
 
@@ -10,8 +11,8 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     }
 }
 
-/// Goes on with the panic of a task. A task that was cancelled belongs to a runtime that is being shut
-/// down, or to a waiter that is gone, so nobody sees that this never returns.
+/// Goes on with the panic of a task. A task that was cancelled belongs to a runtime that is being
+/// shut down, or to a waiter that is gone, so nobody sees that this never returns.
 pub(crate) async fn ended<T>(error: JoinError) -> T {
     match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),

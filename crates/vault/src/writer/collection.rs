@@ -1,5 +1,6 @@
-//! The writing end of one collection: cuts documents into blocks, hands each to a worker, and adds up what
-//! comes back. Holds one open block; everything behind it is counted against the snapshot's budget.
+//! The writing end of one collection: cuts documents into blocks, hands each to a worker, and adds
+//! up what comes back. Holds one open block; everything behind it is counted against the snapshot's
+//! budget.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,8 +28,8 @@ pub struct CollectionSummary {
     pub fingerprint: Fingerprint,
 }
 
-/// Writes one collection of a snapshot. Dropped without `finish` or `discard`, it keeps the snapshot from
-/// being committed, because the collection was not read to its end.
+/// Writes one collection of a snapshot. Dropped without `finish` or `discard`, it keeps the
+/// snapshot from being committed, because the collection was not read to its end.
 pub struct CollectionWriter {
     shared: Arc<Shared>,
     messages: mpsc::UnboundedSender<Message>,
@@ -61,7 +62,8 @@ impl CollectionWriter {
         }
     }
 
-    /// Takes documents; waits while the store is behind. After an error the snapshot cannot be committed.
+    /// Takes documents; waits while the store is behind. After an error the snapshot cannot be
+    /// committed.
     ///
     /// Cancelled while it waits, it may have taken a part of the batch: drop the writer then.
     pub async fn push(&mut self, batch: Batch) -> Result<(), Error> {

@@ -1,8 +1,9 @@
-//! Streaming write of one snapshot: documents → blocks → hashes and compression on workers → packs → manifest.
+//! Streaming write of one snapshot: documents → blocks → hashes and compression on workers → packs
+//! → manifest.
 //!
-//! Memory is bounded by the settings: blocks between the collections and the pack are counted against one
-//! budget, and two packs exist at a time. Nothing but the manifest makes what was written part of a
-//! snapshot, so dropping a writer leaves garbage and never a broken snapshot.
+//! Memory is bounded by the settings: blocks between the collections and the pack are counted
+//! against one budget, and two packs exist at a time. Nothing but the manifest makes what was
+//! written part of a snapshot, so dropping a writer leaves garbage and never a broken snapshot.
 
 mod collection;
 mod packer;
@@ -105,7 +106,8 @@ pub struct SnapshotWriter {
 impl SnapshotWriter {
     pub(crate) fn new(repository: Arc<Inner>, options: WriteOptions) -> SnapshotWriter {
         let shared = Arc::new(Shared::new(repository, options));
-        // Unbounded, but each message holds a part of the budget until the packer has dealt with it.
+        // Unbounded, but each message holds a part of the budget until the packer has dealt with
+        // it.
         let (messages, inbox) = mpsc::unbounded_channel();
         let packer = tokio::spawn(Packer::new(shared.clone(), inbox).run());
         SnapshotWriter {
@@ -128,8 +130,8 @@ impl SnapshotWriter {
 
     /// Waits until all packs are durable, then writes the manifest.
     ///
-    /// Fails with `Invalid` if a collection was begun and neither finished nor discarded, or two have
-    /// the same name, and with `Exists` if the snapshot is there already.
+    /// Fails with `Invalid` if a collection was begun and neither finished nor discarded, or two
+    /// have the same name, and with `Exists` if the snapshot is there already.
     pub async fn commit(self, header: SnapshotHeader) -> Result<Manifest, Error> {
         let finished = self.shared.finished_collections()?;
         let (reply, packed) = oneshot::channel();
@@ -143,6 +145,8 @@ impl SnapshotWriter {
         let object = manifest.seal(&repository.sealing_root, keys::random()?, level)?;
         let name = manifest::object_name(manifest.snapshot, manifest.generation);
         repository.store.put_new(&name, vec![object]).await?;
+        // From here on the manifest protects the packs.
+        self.shared.unpin_all();
         Ok(manifest)
     }
 }
@@ -351,6 +355,13 @@ impl Shared {
         self.repository.pins.pin(pack);
         self.state().pinned.push(pack);
     }
+
+    fn unpin_all(&self) {
+        let pinned = std::mem::take(&mut self.state().pinned);
+        pinned
+            .into_iter()
+            .for_each(|pack| self.repository.pins.unpin(pack));
+    }
 }
 
 impl Drop for Shared {
@@ -362,7 +373,8 @@ impl Drop for Shared {
     }
 }
 
-/// A block being filled by a worker and one waiting for it, per worker, and two on their way to the pack.
+/// A block being filled by a worker and one waiting for it, per worker, and two on their way to the
+/// pack.
 fn budget_kib(options: &WriteOptions) -> usize {
     let blocks = 2 * options.workers.max(1) + 2;
     (blocks * options.block_bytes.div_ceil(1024)).clamp(1, Semaphore::MAX_PERMITS)

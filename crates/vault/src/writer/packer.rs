@@ -1,6 +1,6 @@
-//! Fills packs: appends sealed blocks as workers finish them, sidecars together behind them, then the pages
-//! whose blocks are all placed. One pack fills while the one before is put. Must never let a page refer to a
-//! frame whose place is not fixed.
+//! Fills packs: appends sealed blocks as workers finish them, sidecars together behind them, then
+//! the pages whose blocks are all placed. One pack fills while the one before is put. Must never
+//! let a page refer to a frame whose place is not fixed.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -121,29 +121,30 @@ impl Packer {
     /// Works until the commit, a failure, or the writer's end.
     pub(super) async fn run(mut self) {
         while let Some(message) = self.inbox.recv().await {
-            let result = match message {
+            match message {
                 Message::Block {
                     collection,
                     sequence,
                     block,
                     held,
                 } => {
-                    let result = self.block(collection, sequence, block).await;
-                    drop(held);
-                    result
-                }
-                Message::Commit { wanted, reply } => match self.commit(&wanted).await {
-                    Ok(packed) => {
-                        // Whoever asked may be gone; then the snapshot is given up.
-                        let _ = reply.send(packed);
-                        return;
+                    if let Err(error) = self.block(collection, sequence, block).await {
+                        return self.shared.fail(error);
                     }
-                    Err(error) => Err(error),
-                },
-            };
-            if let Err(error) = result {
-                self.shared.fail(error);
-                return;
+                    drop(held);
+                }
+                Message::Commit { wanted, reply } => {
+                    match self.commit(&wanted).await {
+                        // Whoever asked may be gone; then the snapshot is given up.
+                        Ok(packed) => drop(reply.send(packed)),
+                        // The reason first, because the reply's end is what wakes whoever asked.
+                        Err(error) => {
+                            self.shared.fail(error);
+                            drop(reply);
+                        }
+                    }
+                    return;
+                }
             }
         }
     }

@@ -1,5 +1,5 @@
-//! What a worker does with one block: hash its documents, name it, compress it. Keeps a processor busy, so it
-//! never runs on the runtime's own threads.
+//! What a worker does with one block: hash its documents, name it, compress it. Keeps a processor
+//! busy, so it never runs on the runtime's own threads.
 
 use std::sync::{Mutex, PoisonError};
 

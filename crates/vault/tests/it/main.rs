@@ -1,4 +1,12 @@
 //! What must hold at the boundary of the snapshot store, on real directories and in memory.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+mod contract;
+mod crash;
+mod damage;
+mod faulty;
+mod golden;
 mod identity;
 mod support;
+mod sweep;

@@ -1,4 +1,5 @@
-//! Small repositories for the tests of this crate: collections as lists of documents, written and read whole.
+//! Small repositories for the tests of this crate: collections as lists of documents, written and
+//! read whole.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +14,18 @@ use vault::{
 };
 
 /// A collection's name and its documents.
-pub type Tree = Vec<(String, Vec<Vec<u8>>)>;
+pub(crate) type Tree = Vec<(String, Vec<Vec<u8>>)>;
 
-pub fn key() -> KeyEncryptionKey {
+pub(crate) fn key() -> KeyEncryptionKey {
     KeyEncryptionKey::new([42; 32])
 }
 
-pub fn snapshot_id(number: u8) -> SnapshotId {
+pub(crate) fn snapshot_id(number: u8) -> SnapshotId {
     SnapshotId([number; 12])
 }
 
 /// Blocks of 4 KiB and packs of 16 KiB, so that small trees make many of both.
-pub fn small() -> WriteOptions {
+pub(crate) fn small() -> WriteOptions {
     WriteOptions {
         block_bytes: 4 << 10,
         pack_bytes: 16 << 10,
@@ -33,14 +34,14 @@ pub fn small() -> WriteOptions {
 }
 
 /// A store that is asked once, so that a broken one fails at once.
-pub fn store(inner: Arc<dyn ObjectStore>) -> Store {
+pub(crate) fn store(inner: Arc<dyn ObjectStore>) -> Store {
     Store::new(inner).with_retry(Retry {
         retries_max: 0,
         pause: Duration::ZERO,
     })
 }
 
-pub fn entry(name: &str) -> CollectionEntry {
+pub(crate) fn entry(name: &str) -> CollectionEntry {
     CollectionEntry {
         database: "shop".to_owned(),
         name: name.to_owned(),
@@ -53,7 +54,7 @@ pub fn entry(name: &str) -> CollectionEntry {
     }
 }
 
-pub fn header(number: u8) -> SnapshotHeader {
+pub(crate) fn header(number: u8) -> SnapshotHeader {
     SnapshotHeader {
         snapshot: snapshot_id(number),
         created_at_ms: 1_700_000_000_000,
@@ -70,7 +71,7 @@ pub fn header(number: u8) -> SnapshotHeader {
 }
 
 /// Lays documents out as a server's answer would: with other bytes between them.
-pub fn batch(documents: &[Vec<u8>]) -> Batch {
+pub(crate) fn batch(documents: &[Vec<u8>]) -> Batch {
     let mut bytes = Vec::new();
     let mut spans = Vec::new();
     for document in documents {
@@ -91,7 +92,7 @@ pub fn batch(documents: &[Vec<u8>]) -> Batch {
     }
 }
 
-pub async fn write_collection(
+pub(crate) async fn write_collection(
     writer: &SnapshotWriter,
     name: &str,
     documents: &[Vec<u8>],
@@ -105,7 +106,7 @@ pub async fn write_collection(
 }
 
 /// Writes a snapshot with all collections of a tree at the same time.
-pub async fn write(
+pub(crate) async fn write(
     repository: &Repository,
     number: u8,
     tree: &Tree,
@@ -119,7 +120,7 @@ pub async fn write(
     writer.commit(header(number)).await
 }
 
-pub async fn read_collection(
+pub(crate) async fn read_collection(
     repository: &Repository,
     collection: &CollectionManifest,
 ) -> Result<Vec<Vec<u8>>, Error> {
@@ -137,7 +138,7 @@ pub async fn read_collection(
 }
 
 /// Reads all documents of a snapshot.
-pub async fn read(repository: &Repository, manifest: &Manifest) -> Result<Tree, Error> {
+pub(crate) async fn read(repository: &Repository, manifest: &Manifest) -> Result<Tree, Error> {
     let mut tree = Tree::new();
     for collection in &manifest.collections {
         tree.push((
@@ -149,7 +150,7 @@ pub async fn read(repository: &Repository, manifest: &Manifest) -> Result<Tree, 
 }
 
 /// A document whose bytes follow from its number: half of them repeat, half do not.
-pub fn document(number: u64, length: usize) -> Vec<u8> {
+pub(crate) fn document(number: u64, length: usize) -> Vec<u8> {
     let seed = blake3::hash(&number.to_le_bytes());
     let mut bytes = Vec::with_capacity(length);
     blake3::Hasher::new_keyed(seed.as_bytes())
@@ -162,7 +163,7 @@ pub fn document(number: u64, length: usize) -> Vec<u8> {
 }
 
 /// A tree with collections of many shapes, one of them empty.
-pub fn sample_tree() -> Tree {
+pub(crate) fn sample_tree() -> Tree {
     let documents = |from: u64, count: u64, length: usize| {
         (from..from + count)
             .map(|number| document(number, length))
@@ -177,4 +178,15 @@ pub fn sample_tree() -> Tree {
         ("tiny".to_owned(), documents(10_000, 1_000, 5)),
         ("mixed".to_owned(), mixed),
     ]
+}
+
+/// Waits for a condition, for ten seconds at most.
+pub(crate) async fn wait_until(mut condition: impl AsyncFnMut() -> bool) {
+    for _ in 0..1_000 {
+        if condition().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the condition was not met within ten seconds");
 }

@@ -1,0 +1,61 @@
+//! A store of each format version is kept in the source tree and must stay readable. Where one is
+//! missing, the test writes it and fails, so that it can be looked at and checked in.
+
+use std::path::Path;
+
+use vault::{CheckOptions, Repository, Store};
+
+use crate::support::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_of_format_version_1_is_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1");
+    if !folder.join("repo").exists() {
+        let repository = Repository::create(Store::local(&folder).unwrap(), &key())
+            .await
+            .unwrap();
+        write(&repository, 1, &golden_tree(), small())
+            .await
+            .unwrap();
+        panic!("{} was missing and has been written", folder.display());
+    }
+    let repository = Repository::open(Store::local(&folder).unwrap(), &key())
+        .await
+        .unwrap();
+    assert_eq!(repository.snapshots().await.unwrap(), [snapshot_id(1)]);
+    let manifest = repository.manifest(snapshot_id(1)).await.unwrap();
+    assert_eq!(manifest.source, header(1).source);
+    assert_eq!(manifest.consistency, header(1).consistency);
+    assert_eq!(read(&repository, &manifest).await.unwrap(), golden_tree());
+    let sums: Vec<_> = manifest
+        .collections
+        .iter()
+        .map(|c| c.fingerprint().to_string())
+        .collect();
+    assert_eq!(sums, GOLDEN_FINGERPRINTS);
+    let report = repository
+        .check(CheckOptions { read_data: true })
+        .await
+        .unwrap();
+    assert_eq!((report.problems, report.documents), (Vec::new(), 45));
+}
+
+/// Fingerprints depend on the keys in the store and on every hash of the format.
+const GOLDEN_FINGERPRINTS: [&str; 3] = [
+    "40:6252f1d4b5f5314881ef85f03653a06362fac74b577f7cf29ef14cff8c45381b",
+    "5:0db9e2a06393c154d8d2c0cfc148104399b2e9186df0b0c1d535e47cdb3ca05b",
+    "0:0000000000000000000000000000000000000000000000000000000000000000",
+];
+
+fn golden_tree() -> Tree {
+    let documents = |from: u64, count: u64, length: usize| {
+        (from..from + count)
+            .map(|number| document(number, length))
+            .collect::<Vec<_>>()
+    };
+    vec![
+        ("customers".to_owned(), documents(0, 40, 200)),
+        ("orders".to_owned(), documents(100, 5, 3_000)),
+        ("empty".to_owned(), Vec::new()),
+    ]
+}
