@@ -130,6 +130,7 @@ impl DataDir {
             .create(true)
             .truncate(false)
             .write(true)
+            .mode(0o600)
             .open(&file);
         let lock = lock.map_err(failed)?;
         match lock.try_lock() {
@@ -196,6 +197,7 @@ impl DataDir {
         make_private_dir(path)?;
         let data_dir = Self::lock(path)?;
         make_key_file(&path.join("key"))?;
+        make_private_dir(&data_dir.snapshots())?;
         let secrets = data_dir.secrets()?;
         let store = Store::local(&data_dir.snapshots()).map_err(OpenError::from)?;
         match Repository::create(store, &secrets.key_encryption_key()).await {
@@ -204,12 +206,12 @@ impl DataDir {
         }
         let meta = Meta::open(&data_dir.database(), &secrets.seal_key()).await;
         let meta = meta.map_err(OpenError::from)?;
-        bootstrap(&meta, organization, project, clock, config)
-            .await
-            .map_err(|error| match error {
-                meta::Error::AlreadyInitialised => InitError::AlreadyInitialised(path.to_owned()),
-                other => InitError::Bootstrap(other),
-            })
+        let made = bootstrap(&meta, organization, project, clock, config).await;
+        meta.close().await;
+        made.map_err(|error| match error {
+            meta::Error::AlreadyInitialised => InitError::AlreadyInitialised(path.to_owned()),
+            other => InitError::Bootstrap(other),
+        })
     }
 }
 
