@@ -6,7 +6,7 @@
 //! are not followed: credentials go to the address that was given and nowhere else.
 
 use std::error::Error as StdError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api::digest::{Challenge, Exchange};
@@ -115,7 +115,7 @@ impl Client {
     pub(crate) fn new(
         url: &str,
         credentials: Option<Credentials>,
-        ca_file: Option<&PathBuf>,
+        ca_file: Option<&Path>,
     ) -> Result<Self, ClientError> {
         let invalid = || ClientError::InvalidUrl(url.to_owned());
         let parsed: Url = url.parse().map_err(|_| invalid())?;
@@ -425,9 +425,9 @@ fn client_nonce() -> String {
         .collect()
 }
 
-fn certificates(path: &PathBuf) -> Result<Vec<reqwest::Certificate>, ClientError> {
+fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, ClientError> {
     let failed = |source| ClientError::Certificates {
-        path: path.clone(),
+        path: path.to_owned(),
         source,
     };
     let pem = std::fs::read(path).map_err(|error| failed(Box::new(error)))?;

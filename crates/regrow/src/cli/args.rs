@@ -100,7 +100,7 @@ pub(super) enum Command {
     Check(Check),
     /// Print a completion script for a shell.
     ///
-    /// For example: regrow completions bash > /etc/bash_completion.d/regrow
+    /// For example: `regrow completions bash > /etc/bash_completion.d/regrow`
     Completions(Completions),
     /// Print the OpenAPI document of the service.
     #[command(name = "openapi")]
@@ -179,30 +179,29 @@ pub(super) struct InProject<C: Args> {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Service")]
 pub(super) struct Service {
-    /// Where the service is.
-    #[arg(long, global = true, value_name = "URL", env = "REGROW_URL")]
-    #[arg(default_value = "http://127.0.0.1:8080", hide_env_values = true)]
-    pub(super) url: String,
+    #[arg(long, global = true, value_name = "URL", help = URL_HELP)]
+    pub(super) url: Option<String>,
 
-    /// Public half of the API key; the private half comes from `REGROW_PRIVATE_KEY` or a file.
-    #[arg(long, global = true, value_name = "KEY", env = "REGROW_PUBLIC_KEY")]
-    #[arg(hide_env_values = true)]
+    #[arg(long, global = true, value_name = "KEY", help = PUBLIC_KEY_HELP)]
     pub(super) public_key: Option<String>,
 
-    /// A file with the private half of the API key, instead of `REGROW_PRIVATE_KEY`.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help = PRIVATE_KEY_HELP)]
     pub(super) private_key_file: Option<PathBuf>,
 
-    /// Certificates to trust instead of the system's, in PEM; for a service with its own.
-    #[arg(long, global = true, value_name = "FILE", env = "REGROW_CA_FILE")]
-    #[arg(hide_env_values = true)]
+    #[arg(long, global = true, value_name = "FILE", help = CA_HELP)]
     pub(super) ca_file: Option<PathBuf>,
 
-    /// The project, by id or name; may be left out where the key sees just one.
-    #[arg(long, global = true, value_name = "PROJECT", env = "REGROW_PROJECT_ID")]
-    #[arg(hide_env_values = true)]
+    #[arg(long, global = true, value_name = "PROJECT", help = PROJECT_HELP)]
     pub(super) project: Option<String>,
 }
+
+const URL_HELP: &str = "Where the service is [env: REGROW_URL] [default: http://127.0.0.1:8080]";
+const PUBLIC_KEY_HELP: &str = "Public half of the API key [env: REGROW_PUBLIC_KEY]";
+const PRIVATE_KEY_HELP: &str =
+    "A file with the private half of the API key [env: REGROW_PRIVATE_KEY, the key itself]";
+const CA_HELP: &str = "Certificates to trust instead of the system's, in PEM [env: REGROW_CA_FILE]";
+const PROJECT_HELP: &str = "The project, by id or name; may be left out where the key sees just \
+                            one [env: REGROW_PROJECT_ID]";
 
 /// Yes, without being asked.
 #[derive(Debug, Clone, Copy, Args)]

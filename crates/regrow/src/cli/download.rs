@@ -3,19 +3,25 @@
 //! The bytes go into `FILE.part`, which becomes `FILE` only when it is complete and on disk: a
 //! download that broke off is never taken for a whole one.
 
+use std::fs::TryLockError;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use api::Id;
 use api::regrow::{Restore, StartDownload};
 use serde::Serialize;
 use tokio::fs::{self, File, OpenOptions};
+use tokio::io::{AsyncWrite, BufWriter};
 
 use super::args::Download;
 use super::exit::{Exit, Failure};
 use super::output::{Facts, size};
-use super::session::{Session, shown};
+use super::session::Session;
 use super::watch::Bar;
 use crate::client::ClientError;
+
+/// Bytes that are written at a time.
+const BUFFER_BYTES: usize = 1 << 20;
 
 /// What was downloaded.
 #[derive(Debug, Serialize)]
@@ -28,114 +34,134 @@ struct Downloaded {
 }
 
 pub(super) async fn run(command: Download, session: &Session) -> Result<(), Failure> {
-    let to_stdout = command.to == Path::new("-");
-    if to_stdout && session.output.is_json() {
-        return Err(Failure::usage("--to - leaves no place for --output json"));
+    if command.to == Path::new("-") {
+        if session.output.is_json() {
+            return Err(Failure::usage("--to - leaves no place for --output json"));
+        }
+        return fetch(
+            &command,
+            session,
+            &mut tokio::io::stdout(),
+            "standard output",
+        )
+        .await
+        .map(drop);
     }
-    if !to_stdout && !command.overwrite && fs::try_exists(&command.to).await.unwrap_or(false) {
-        return Err(
-            Failure::usage(format!("{} exists already", shown(&command.to)))
-                .hint("choose another name, or add --overwrite"),
-        );
+    if !command.overwrite && fs::try_exists(&command.to).await.unwrap_or(false) {
+        let failure = Failure::usage(format!("{} exists already", command.to.display()));
+        return Err(failure.hint("choose another name, or add --overwrite"));
     }
-    let snapshot = session
-        .snapshot(&command.cluster, &command.snapshot)
+    // Before anything is asked for: a path that cannot be written to is found out here.
+    let mut part = Part::open(&command.to).await?;
+    let name = part.path.display().to_string();
+    match fetch(&command, session, &mut part.sink, &name).await {
+        Ok(downloaded) => {
+            part.finish(&command.to).await?;
+            session.output.one(&downloaded, facts)
+        }
+        Err(failure) => {
+            part.discard().await;
+            Err(failure)
+        }
+    }
+}
+
+/// Asks for a download and streams it into `sink`, which is called `name` in messages.
+async fn fetch(
+    command: &Download,
+    session: &Session,
+    sink: &mut (impl AsyncWrite + Unpin),
+    name: &str,
+) -> Result<Downloaded, Failure> {
+    let cluster = &command.cluster;
+    let snapshot_id = session.snapshot(cluster, &command.snapshot).await?.id;
+    let path = session.in_cluster(cluster, "/downloads").await?;
+    let job: Restore = session
+        .client
+        .post(&path, &StartDownload { snapshot_id })
         .await?;
-    let path = session.in_cluster(&command.cluster, "/downloads").await?;
-    let body = StartDownload {
-        snapshot_id: snapshot.id,
-    };
-    let job: Restore = session.client.post(&path, &body).await?;
     let link = job.snapshot_url.as_deref().ok_or_else(|| {
         Failure::new(Exit::Unexpected, format!("download {} has no link", job.id))
     })?;
-    let bar = Bar::new(session.output, &format!("download of {}", snapshot.id));
+    let bar = Bar::new(session.output, &format!("download of {snapshot_id}"));
     let written = |bytes| bar.bytes(bytes, None);
-    if to_stdout {
-        let mut stdout = tokio::io::stdout();
-        let streamed = session.client.download(link, &mut stdout, written).await;
-        return streamed.map(drop).map_err(|error| match error {
-            ClientError::Write(error) => Failure::of_output(&error),
-            other => other.into(),
-        });
-    }
-    let size_bytes = save(session, link, &command.to, written).await?;
-    drop(bar);
-    let downloaded = Downloaded {
-        file: shown(&command.to),
+    let streamed = session.client.download(link, sink, written).await;
+    let size_bytes = streamed.map_err(|error| match error {
+        ClientError::Write(error) => Failure::of_output(name, &error),
+        other => other.into(),
+    })?;
+    Ok(Downloaded {
+        file: command.to.display().to_string(),
         restore_id: job.id,
         size_bytes,
-        snapshot_id: snapshot.id,
-    };
-    session.output.one(&downloaded, facts)
+        snapshot_id,
+    })
 }
 
-async fn save(
-    session: &Session,
-    link: &str,
-    to: &Path,
-    written: impl FnMut(u64),
-) -> Result<u64, Failure> {
-    let part = part_of(to)?;
-    let failed = |error: &std::io::Error| {
-        Failure::new(Exit::Unexpected, format!("write {}: {error}", shown(&part)))
-    };
-    let file = open(&part).await?;
-    let mut sink = tokio::io::BufWriter::with_capacity(1 << 20, file);
-    let streamed = session.client.download(link, &mut sink, written).await;
-    let size_bytes = match streamed {
-        Ok(size_bytes) => size_bytes,
-        Err(error) => {
-            // It is locked by this process, so nobody else's file goes.
-            let _ = fs::remove_file(&part).await;
-            return Err(match error {
-                ClientError::Write(error) => failed(&error),
-                other => other.into(),
-            });
+/// A file that is not whole yet; this process alone writes it.
+struct Part {
+    path: PathBuf,
+    sink: BufWriter<File>,
+}
+
+impl Part {
+    /// Opens `FILE.part`; what an earlier try left in it goes.
+    async fn open(to: &Path) -> Result<Self, Failure> {
+        let path = part_of(to)?;
+        let shown = path.display();
+        let failed = |error: std::io::Error| Failure::usage(format!("write {shown}: {error}"));
+        let mut options = OpenOptions::new();
+        options.create(true).write(true).truncate(false).mode(0o600);
+        let file = options.open(&path).await.map_err(failed)?;
+        let file = file.into_std().await;
+        let taken = || Failure::usage(format!("another download writes {shown}"));
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(taken()),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-    };
-    let file = sink.into_inner();
-    file.sync_all().await.map_err(|error| failed(&error))?;
-    fs::rename(&part, to)
-        .await
-        .map_err(|error| failed(&error))?;
-    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = File::open(folder.unwrap_or(Path::new("."))).await;
-    match folder {
-        Ok(folder) => folder.sync_all().await.map_err(|error| failed(&error))?,
-        Err(error) => return Err(failed(&error)),
+        // Another download may have finished between opening and locking: then this is its
+        // whole file under its final name, and must not be emptied.
+        let opened = file.metadata().map_err(failed)?.ino();
+        let named = fs::metadata(&path).await.map(|metadata| metadata.ino());
+        if named.ok() != Some(opened) {
+            return Err(taken());
+        }
+        let file = File::from_std(file);
+        file.set_len(0).await.map_err(failed)?;
+        let sink = BufWriter::with_capacity(BUFFER_BYTES, file);
+        Ok(Self { path, sink })
     }
-    Ok(size_bytes)
+
+    /// Gives the file its name, once all of it is on disk.
+    async fn finish(self, to: &Path) -> Result<(), Failure> {
+        let finish = async {
+            self.sink.get_ref().sync_all().await?;
+            fs::rename(&self.path, to).await?;
+            let folder = to.parent().filter(|path| !path.as_os_str().is_empty());
+            File::open(folder.unwrap_or(Path::new(".")))
+                .await?
+                .sync_all()
+                .await
+        };
+        let name = to.display().to_string();
+        finish
+            .await
+            .map_err(|error| Failure::of_output(&name, &error))
+    }
+
+    async fn discard(self) {
+        // What remains of it is emptied by the next try.
+        let _ = fs::remove_file(&self.path).await;
+    }
 }
 
 fn part_of(to: &Path) -> Result<PathBuf, Failure> {
-    let mut name = to
-        .file_name()
-        .ok_or_else(|| Failure::usage(format!("{} is not the name of a file", to.display())))?
-        .to_owned();
+    let name = to.file_name();
+    let invalid = || Failure::usage(format!("{} is not the name of a file", to.display()));
+    let mut name = name.ok_or_else(invalid)?.to_owned();
     name.push(".part");
     Ok(to.with_file_name(name))
-}
-
-/// Opens the unfinished file for this process alone; what an earlier try left in it goes.
-async fn open(part: &PathBuf) -> Result<File, Failure> {
-    let failed = |error: std::io::Error| Failure::usage(format!("write {}: {error}", shown(part)));
-    let mut options = OpenOptions::new();
-    options.create(true).write(true).truncate(false).mode(0o600);
-    let file = options.open(part).await.map_err(failed)?.into_std().await;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(std::fs::TryLockError::WouldBlock) => {
-            return Err(Failure::usage(format!(
-                "another download writes {}",
-                shown(part)
-            )));
-        }
-        Err(std::fs::TryLockError::Error(error)) => return Err(failed(error)),
-    }
-    let file = File::from_std(file);
-    file.set_len(0).await.map_err(failed)?;
-    Ok(file)
 }
 
 fn facts(downloaded: &Downloaded) -> Facts {

@@ -85,12 +85,13 @@ impl Failure {
         Self::new(Exit::Usage, message)
     }
 
-    /// Makes the end of a command whose reader has seen enough: `regrow … | head`.
-    pub(super) fn of_output(error: &io::Error) -> Self {
+    /// Makes the failure to write to `name`; it is none where the reader has seen enough, as in
+    /// `regrow … | head`.
+    pub(super) fn of_output(name: &str, error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self::new(Exit::Done, "");
         }
-        Self::unexpected("write to standard output", error)
+        Self::unexpected(&format!("write {name}"), error)
     }
 
     /// Adds what somebody can do about it.

@@ -52,13 +52,18 @@ impl Stopped {
             let exit = if is_help { Exit::Done } else { Exit::Usage };
             return ExitCode::from(exit as u8);
         }
+        Failure::usage(self.message()).report(self.format)
+    }
+
+    /// Returns what is wrong in one line, without the usage that people are shown below it.
+    fn message(&self) -> String {
         let text = self.error.render().to_string();
-        let message = text
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .trim_start_matches("error: ");
-        Failure::usage(message).report(self.format)
+        let text = text.split("\n\n").next().unwrap_or_default();
+        let words: Vec<&str> = text
+            .trim_start_matches("error: ")
+            .split_whitespace()
+            .collect();
+        words.join(" ")
     }
 
     fn is_bare(&self) -> bool {
@@ -193,8 +198,19 @@ mod tests {
                 Command::Key(command) => command.service,
                 _ => panic!("another command"),
             };
-            assert_eq!(service.url, "http://h:1");
+            assert_eq!(service.url.as_deref(), Some("http://h:1"));
         }
+    }
+
+    #[test]
+    fn a_program_is_told_in_one_line_what_is_wrong() {
+        let words = ["regrow", "restore", "show", "--output=json"].map(Into::into);
+        let stopped = parse(words).unwrap_err();
+        assert_eq!(stopped.format, Format::Json);
+        assert_eq!(
+            stopped.message(),
+            "the following required arguments were not provided: <CLUSTER> <RESTORE>"
+        );
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Output {
         let written = stdout
             .write_all(text.as_bytes())
             .and_then(|()| stdout.flush());
-        written.map_err(|error| Failure::of_output(&error))
+        written.map_err(|error| Failure::of_output("standard output", &error))
     }
 
     /// Tells people something that is not data; programs are spared it.

@@ -16,6 +16,9 @@ use super::exit::{Exit, Failure, with_causes};
 use super::output::Output;
 use crate::client::{Client, ClientError, Credentials};
 
+/// Where the service is unless something else is said.
+const URL_DEFAULT: &str = "http://127.0.0.1:8080";
+
 /// The word for the newest complete snapshot.
 const LATEST: &str = "latest";
 
@@ -35,8 +38,13 @@ impl Session {
     /// Prepares for requests; sends none yet.
     pub(super) fn new(service: Service, output: Output) -> Result<Self, Failure> {
         let credentials = credentials(&service)?;
-        let client = Client::new(&service.url, credentials, service.ca_file.as_ref())?;
-        let wanted = service.project.filter(|project| !project.is_empty());
+        let url = service.url.or_else(|| variable("REGROW_URL"));
+        let url = url.unwrap_or_else(|| URL_DEFAULT.to_owned());
+        let ca_file = service
+            .ca_file
+            .or_else(|| variable("REGROW_CA_FILE").map(PathBuf::from));
+        let client = Client::new(&url, credentials, ca_file.as_deref())?;
+        let wanted = service.project.or_else(|| variable("REGROW_PROJECT_ID"));
         Ok(Self {
             client,
             output,
@@ -113,6 +121,11 @@ impl Session {
     }
 }
 
+/// Returns what the environment says; an empty text is nothing.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 /// Returns a path of the documented API.
 pub(super) fn atlas(rest: &str) -> String {
     format!("{}{rest}", api::ATLAS_V1)
@@ -127,11 +140,10 @@ pub(super) fn id(text: &str, what: &str) -> Result<Id, Failure> {
 fn credentials(service: &Service) -> Result<Option<Credentials>, Failure> {
     let private_key = match &service.private_key_file {
         Some(path) => Some(secret_of(path)?),
-        None => std::env::var("REGROW_PRIVATE_KEY")
-            .ok()
-            .filter(|key| !key.is_empty()),
+        None => variable("REGROW_PRIVATE_KEY"),
     };
-    let public_key = service.public_key.clone().filter(|key| !key.is_empty());
+    let public_key = service.public_key.clone();
+    let public_key = public_key.or_else(|| variable("REGROW_PUBLIC_KEY"));
     match (public_key, private_key) {
         (Some(public_key), Some(private_key)) => Ok(Some(Credentials {
             public_key,
@@ -170,11 +182,6 @@ fn secret_of(path: &Path) -> Result<String, Failure> {
         return Err(Failure::usage(format!("{} is empty", path.display())));
     }
     Ok(secret.to_owned())
-}
-
-/// Returns a path as people know it.
-pub(super) fn shown(path: &Path) -> String {
-    path.display().to_string()
 }
 
 impl From<ClientError> for Failure {
