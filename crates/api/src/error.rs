@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident $text:literal $status:literal $count:literal $detail:literal;)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident $text:literal $status:literal $count:literal $detail:literal;
+    )*) => {
         /// The error codes that the service emits.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Code { $($(#[$doc])* $name,)* }

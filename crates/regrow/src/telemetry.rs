@@ -118,7 +118,7 @@ impl HttpMetrics {
             .observe(duration.as_secs_f64());
     }
 
-    /// Writes all metrics in the OpenMetrics text format.
+    /// Writes all metrics in the text format of `OpenMetrics`.
     pub(crate) fn write(&self) -> String {
         let mut written = String::new();
         if let Err(error) = text::encode(&mut written, &self.registry) {

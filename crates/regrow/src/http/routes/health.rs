@@ -19,7 +19,7 @@ pub(crate) async fn health(State(service): State<Service>) -> Response {
     respond::json(StatusCode::SERVICE_UNAVAILABLE, failing)
 }
 
-/// Answers with all metrics in the OpenMetrics text format.
+/// Answers with all metrics in the text format of `OpenMetrics`.
 pub(crate) async fn metrics(State(service): State<Service>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let mut response = service.metrics.write().into_response();

@@ -1,0 +1,4 @@
+//! The product from outside, in one binary to keep linking cheap.
+
+#[cfg(test)]
+mod http;
