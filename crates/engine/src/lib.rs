@@ -56,8 +56,6 @@ struct Parts {
     work: Notify,
     /// Told when a snapshot has completed, so that an older one may be given up.
     retention_due: Notify,
-    /// Held for reading by whoever writes to the store, for writing while packs are deleted.
-    store_use: tokio::sync::RwLock<()>,
     _data_dir: DataDir,
 }
 
@@ -107,7 +105,6 @@ impl Engine {
             download_key: secrets.download_key(),
             work: Notify::new(),
             retention_due: Notify::new(),
-            store_use: tokio::sync::RwLock::default(),
             _data_dir: data_dir,
         };
         Ok(Engine {
@@ -163,6 +160,11 @@ impl Engine {
     /// Returns whether the metadata can be read; for health checks.
     pub async fn is_healthy(&self) -> bool {
         self.parts.meta.organizations().await.is_ok()
+    }
+
+    /// Closes the metadata's file, so that it is whole by itself; later calls fail.
+    pub async fn close(&self) {
+        self.parts.meta.close().await;
     }
 
     /// Starts the workers and reconcilers; they end when what is returned is stopped.

@@ -193,7 +193,6 @@ async fn perform_snapshot(
     let meta = &engine.parts.meta;
     let cluster = meta.cluster(lease.job.cluster_id).await.map_err(shown)?;
     let cluster = cluster.ok_or("the cluster is gone")?;
-    let _in_use = engine.parts.store_use.read().await;
     let taken = job::snapshot::take(engine, &cluster, id, counter, shutdown).await;
     let (manifest, version) = taken.map_err(|error| in_words(&error))?;
     let outcome = job::snapshot::outcome(&manifest);

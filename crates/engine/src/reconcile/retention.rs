@@ -10,7 +10,8 @@ use model::{Actor, Cluster, Error, SnapshotId, retention};
 
 use crate::Engine;
 
-/// How old an unreferenced pack must be before it is deleted.
+/// How long a pack must have been seen unreferenced before it is deleted. Packs of snapshots in
+/// progress are spared by the store itself.
 const GRACE: Duration = Duration::from_secs(60 * 60);
 
 /// Decides about every cluster's snapshots, then frees space.
@@ -62,10 +63,6 @@ pub(crate) async fn forget(engine: &Engine, id: SnapshotId) {
 }
 
 async fn sweep(engine: &Engine) {
-    // A snapshot in progress has packs that no manifest refers to yet, however old.
-    let Ok(_alone) = engine.parts.store_use.try_write() else {
-        return;
-    };
     // The object store stamps objects by the machine's clock, not by the engine's.
     #[expect(
         clippy::disallowed_methods,
