@@ -4,13 +4,13 @@
 //! file here and its command line names this folder. It must never remove a folder that it did
 //! not make: the mark is in it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
 use crate::service::Key;
 use crate::shell;
@@ -20,16 +20,19 @@ const MARK: &str = "made-by-the-demonstration";
 /// How long a leftover may take to end in good order before it is killed.
 const END_LIMIT: Duration = Duration::from_secs(20);
 
-/// The folder, empty at first.
+/// The file that is locked while a demonstration runs; it stays when the folder is emptied.
+const LOCK: &str = "lock";
+
+/// The folder, empty at first; nobody else uses it while this value lives.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    _lock: File,
 }
 
 impl Folder {
-    /// Ends what an earlier run left, removes the folder, and makes it anew.
+    /// Ends what an earlier run left, and empties the folder.
     pub(super) fn renew(path: &Path) -> anyhow::Result<Self> {
-        stop_leftovers(path)?;
         if path.exists() {
             let is_ours = path.join(MARK).is_file() || fs::read_dir(path)?.next().is_none();
             ensure!(
@@ -37,13 +40,17 @@ impl Folder {
                 "{} was not made by the demonstration; move it away",
                 path.display()
             );
-            fs::remove_dir_all(path).with_context(|| format!("remove {}", path.display()))?;
         }
         fs::create_dir_all(path).with_context(|| format!("create {}", path.display()))?;
+        // The mark comes first: a run that ends here must not bar the next one.
         fs::write(path.join(MARK), "").context("mark the folder")?;
+        let lock = lock(path)?;
+        stop_leftovers(path)?;
+        empty(path).with_context(|| format!("empty {}", path.display()))?;
         fs::create_dir(path.join("pids")).context("create the folder for process ids")?;
         Ok(Self {
             path: path.canonicalize()?,
+            _lock: lock,
         })
     }
 
@@ -67,6 +74,34 @@ impl Folder {
             .context("create the key's file")?;
         writeln!(file, "{}", key.user()).context("write the key's file")
     }
+}
+
+/// Takes the lock of a folder, or says who has it.
+pub(super) fn lock(path: &Path) -> anyhow::Result<File> {
+    let lock = File::create(path.join(LOCK)).context("create the lock")?;
+    if lock.try_lock().is_err() {
+        bail!(
+            "another demonstration is running in {}; wait or interrupt it",
+            path.display()
+        );
+    }
+    Ok(lock)
+}
+
+/// Removes all but the mark and the lock.
+fn empty(path: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_name() == MARK || entry.file_name() == LOCK {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Ends the processes that an earlier run left running; returns how many there were.

@@ -60,6 +60,11 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         .clone()
         .unwrap_or_else(|| shell::root().join(".demo"));
     if options.stop {
+        if !path.exists() {
+            say::line("nothing was left running");
+            return Ok(());
+        }
+        let _lock = folder::lock(&path)?;
         let stopped = folder::stop_leftovers(&path)?;
         say::line(&format!(
             "stopped {stopped} processes of {}",
