@@ -22,6 +22,7 @@ use tracing::Instrument as _;
 
 use super::error::Failure;
 use super::extract::Target;
+use super::router::AsSent;
 use super::tls::Peer;
 use super::{Service, peer, respond};
 
@@ -121,7 +122,8 @@ fn target(service: &Service, request: &Request) -> Target {
     let ConnectInfo(Peer(address)) = *peer.expect("the server tells the peer of each connection");
     let proxies = &service.config.trusted_proxies;
     let tls = service.config.tls.is_some() || peer::is_forwarded_tls(address, headers, proxies);
-    let uri = request.uri();
+    let sent = request.extensions().get::<AsSent>();
+    let uri = sent.map_or(request.uri(), |AsSent(sent)| sent);
     let uri_text = uri
         .path_and_query()
         .map_or("/", |target| target.as_str())

@@ -22,6 +22,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::ServiceExt as _;
 use engine::Engine;
 use ipnet::IpNet;
 use tokio::net::TcpListener;
@@ -102,7 +103,8 @@ impl Server {
         let listener = tls::Listener::start(listener, acceptor).map_err(failed)?;
         let tls::Peer(address) = axum::serve::Listener::local_addr(&listener).map_err(failed)?;
         let service = Service::new(config, engine, address);
-        let app = router::router(service).into_make_service_with_connect_info::<tls::Peer>();
+        let app = tower::util::MapRequest::new(router::router(service), router::without_last_slash);
+        let app = app.into_make_service_with_connect_info::<tls::Peer>();
         let signal = shutdown.clone().cancelled_owned();
         let serving = axum::serve(listener, app).with_graceful_shutdown(signal);
         let task = tokio::spawn(serving.into_future());

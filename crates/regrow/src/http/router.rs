@@ -2,10 +2,10 @@
 
 use api::{ApiError, Code};
 use axum::extract::{Request, State};
-use axum::http::Method;
+use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Extension, Router};
 use tower_http::compression::CompressionLayer;
 use utoipa::openapi::OpenApi;
@@ -21,15 +21,17 @@ use super::routes::{
 };
 use super::{Service, auth, frame};
 
+const KEY_BLOCK: &str =
+    "/api/atlas/v1.0/orgs/{orgId}/apiKeys/{apiUserId}/accessList/{ipAddress}/{prefix}";
+
 /// Returns the whole service, ready to be served.
 pub(super) fn router(service: Service) -> Router {
     let (api, _) = api().split_for_parts();
     let authenticated = api
-        // Some clients write the base path, and the documentation the restore's, with a slash.
-        .route("/api/atlas/v1.0/", get(root::get))
+        // An official client sends blocks with a bare slash.
         .route(
-            "/api/atlas/v1.0/groups/{groupId}/serverless/{clusterName}/backup/restoreJobs/",
-            post(serverless_restores::create),
+            KEY_BLOCK,
+            get(key_access_list::get_block).delete(key_access_list::delete_block),
         )
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(service.clone(), auth::authenticate))
@@ -136,4 +138,30 @@ async fn unknown_path(State(service): State<Service>, request: Request) -> Respo
     }
     let failure = Failure(ApiError::new(Code::ResourceNotFound, [target.path()]));
     axum::response::IntoResponse::into_response(failure)
+}
+
+/// Path and query exactly as the client sent them; beside a request whose path was changed.
+#[derive(Debug, Clone)]
+pub(super) struct AsSent(pub(super) Uri);
+
+/// Takes a slash off the end of the path: some clients and pages of documentation put one there.
+///
+/// Has to run before the routes are looked at, and so outside of the router.
+pub(super) fn without_last_slash(mut request: Request) -> Request {
+    let sent = request.uri().clone();
+    let path = sent.path().trim_end_matches('/');
+    if path.is_empty() || path.len() == sent.path().len() {
+        return request;
+    }
+    let target = match sent.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut parts = sent.clone().into_parts();
+    parts.path_and_query = target.parse().ok();
+    if let Ok(trimmed) = Uri::from_parts(parts) {
+        *request.uri_mut() = trimmed;
+        request.extensions_mut().insert(AsSent(sent));
+    }
+    request
 }

@@ -63,6 +63,11 @@ pub(crate) async fn get(
     }
 }
 
+/// The same for a block whose slash was not encoded.
+pub(crate) async fn get_block(ask: Ask, Place(block): Place<Block>) -> Answer {
+    get(ask, Place(block.joined())).await
+}
+
 /// Adds entries to the access list of one API key.
 #[utoipa::path(
     post,
@@ -111,6 +116,22 @@ pub(crate) async fn delete(
         .await;
     removed.map_err(entry(Code::ApiKeyAccessListNotFound, key))?;
     nothing()
+}
+
+/// The same for a block whose slash was not encoded.
+pub(crate) async fn delete_block(ask: Ask, Place(block): Place<Block>) -> Answer {
+    delete(ask, Place(block.joined())).await
+}
+
+/// Organization, key, address and prefix, each a part of the path.
+#[derive(serde::Deserialize)]
+pub(crate) struct Block(String, String, String, String);
+
+impl Block {
+    fn joined(self) -> (String, String, String) {
+        let Self(org, key, address, prefix) = self;
+        (org, key, format!("{address}/{prefix}"))
+    }
 }
 
 /// Refuses to show a list to other keys than its own and those of organization owners.

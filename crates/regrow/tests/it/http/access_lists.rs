@@ -187,6 +187,8 @@ async fn the_entries_of_a_key_are_listed_fetched_and_removed() {
         entry
     );
     let block = world.get(&format!("{list}/10.0.0.0%2F8")).await.is(200);
+    let bare = world.get(&format!("{list}/10.0.0.0/8")).await.is(200);
+    assert_eq!(bare, block, "as an official client sends it");
     assert_eq!(block.get("ipAddress"), None);
 
     let again = world

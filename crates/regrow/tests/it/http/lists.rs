@@ -234,3 +234,26 @@ async fn an_answer_that_was_kept_is_not_given_once_something_changed() {
     refused.is_error(401, "NOT_IN_GROUP");
     world.stop().await;
 }
+
+#[tokio::test]
+async fn a_slash_at_the_end_makes_no_difference() {
+    let world = World::new().await;
+    for path in [
+        "/api/atlas/v1.0/",
+        "/api/atlas/v1.0/groups/",
+        "/api/atlas/v1.0/orgs/?pageNum=1",
+    ] {
+        world.get(path).await.is(200);
+    }
+    let jobs = world.group("/serverless/gull/backup/restoreJobs/");
+    world
+        .post(&jobs, json!({}))
+        .await
+        .is_error(400, "MISSING_ATTRIBUTE");
+    let list = world.get("/api/atlas/v1.0/groups/").await.is(200);
+    let href = list["links"][0]["href"].as_str().unwrap();
+    world
+        .get(href.strip_prefix(&world.server.url()).unwrap())
+        .await
+        .is(200);
+}
