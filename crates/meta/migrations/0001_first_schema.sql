@@ -107,6 +107,12 @@ CREATE INDEX snapshots_cluster ON snapshots (cluster_id, scheduled_at_ms, id);
 CREATE UNIQUE INDEX snapshots_open_on_demand ON snapshots (cluster_id)
     WHERE trigger_word = 'ON_DEMAND' AND status IN ('PENDING', 'QUEUED', 'RUNNING');
 
+-- Snapshots whose row is gone and whose manifest is to be removed from the store; written with
+-- the deletion of the row, so that a crash in between leaves a note and not a mystery.
+CREATE TABLE manifests_to_forget (
+    snapshot_id TEXT NOT NULL PRIMARY KEY
+);
+
 -- Names and ids of snapshot and target are copied in: either may be deleted later, and the
 -- row still says truly what was asked for.
 CREATE TABLE restores (

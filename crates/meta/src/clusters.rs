@@ -220,6 +220,14 @@ impl Meta {
             .await
             .during("read snapshots of cluster")?;
         let snapshots: Vec<SnapshotId> = all(&rows, |row| row.word("id"))?;
+        query(
+            "INSERT INTO manifests_to_forget (snapshot_id)
+             SELECT id FROM snapshots WHERE cluster_id = $1",
+        )
+        .bind(id.to_string())
+        .execute(change.connection())
+        .await
+        .during("note the manifests to forget")?;
         // Snapshots, restores, reports and jobs go with it: they refer to it.
         query("DELETE FROM clusters WHERE id = $1")
             .bind(id.to_string())

@@ -208,6 +208,11 @@ impl Meta {
         if restored.is_some() {
             return Err(Error::SnapshotInUse(id));
         }
+        query("INSERT INTO manifests_to_forget (snapshot_id) VALUES ($1)")
+            .bind(id.to_string())
+            .execute(change.connection())
+            .await
+            .during("note the manifest to forget")?;
         query("DELETE FROM snapshots WHERE id = $1")
             .bind(id.to_string())
             .execute(change.connection())
@@ -222,6 +227,27 @@ impl Meta {
             .record(actor, "snapshot.delete", id, now, detail)
             .await?;
         change.commit(Altered::Work).await
+    }
+
+    /// Returns deleted snapshots whose manifests are still to be removed from the store.
+    pub async fn manifests_to_forget(&self) -> Result<Vec<SnapshotId>, Error> {
+        let mut view = self.view().await?;
+        let rows = query("SELECT snapshot_id FROM manifests_to_forget ORDER BY snapshot_id")
+            .fetch_all(&mut *view)
+            .await
+            .during("read manifests to forget")?;
+        all(&rows, |row| row.word("snapshot_id"))
+    }
+
+    /// Notes that a deleted snapshot's manifest is gone from the store.
+    pub async fn manifest_forgotten(&self, id: SnapshotId) -> Result<(), Error> {
+        let mut change = self.change().await?;
+        query("DELETE FROM manifests_to_forget WHERE snapshot_id = $1")
+            .bind(id.to_string())
+            .execute(change.connection())
+            .await
+            .during("note a forgotten manifest")?;
+        change.commit(Altered::Neither).await
     }
 }
 

@@ -19,6 +19,10 @@ pub(crate) async fn reconcile(engine: &Engine) -> Result<(), Error> {
     for cluster in engine.parts.meta.all_clusters().await? {
         reconcile_cluster(engine, &cluster).await?;
     }
+    // Deleted before, and a crash or an error kept the manifest.
+    for id in engine.parts.meta.manifests_to_forget().await? {
+        forget(engine, id).await;
+    }
     sweep(engine).await;
     Ok(())
 }
@@ -50,7 +54,7 @@ async fn reconcile_cluster(engine: &Engine, cluster: &Cluster) -> Result<(), Err
     Ok(())
 }
 
-/// Removes the manifest of a snapshot whose row is gone.
+/// Removes the manifest of a snapshot whose row is gone; what fails is tried again later.
 pub(crate) async fn forget(engine: &Engine, id: SnapshotId) {
     let stored_id = vault::SnapshotId(id.to_bytes());
     match engine.parts.repository.forget(stored_id).await {
@@ -58,7 +62,11 @@ pub(crate) async fn forget(engine: &Engine, id: SnapshotId) {
         Err(error) if error.kind() == vault::ErrorKind::Missing => {}
         Err(error) => {
             tracing::warn!(snapshot.id = %id, error = ?error, "a manifest was not removed");
+            return;
         }
+    }
+    if let Err(error) = engine.parts.meta.manifest_forgotten(id).await {
+        tracing::warn!(snapshot.id = %id, error = ?error, "a removed manifest was not noted");
     }
 }
 

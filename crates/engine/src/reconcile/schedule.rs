@@ -25,7 +25,8 @@ pub(crate) async fn reconcile(engine: &Engine) -> Result<(), Error> {
                     "scheduled snapshot of {}", cluster.name);
                 engine.parts.work.notify_one();
             }
-            Err(Error::SnapshotInProgress(_)) => {}
+            // Someone else has asked for it meanwhile, or the cluster is gone.
+            Err(Error::Stale) => {}
             Err(error) => return Err(error),
         }
     }

@@ -48,6 +48,25 @@ async fn a_due_time_is_served_once_even_if_its_snapshot_is_deleted() {
 }
 
 #[tokio::test]
+async fn a_deleted_snapshot_leaves_a_note_until_its_manifest_is_gone() {
+    let world = World::new().await;
+    let meta = &world.meta;
+    let cluster = world.attach(10).await;
+    let first = world.take_snapshot(&cluster, 20).await;
+    let second = world.take_snapshot(&cluster, 40).await;
+    assert_eq!(meta.manifests_to_forget().await.unwrap(), []);
+    meta.snapshot_delete(first.id, &actor(), at(60), "asked for")
+        .await
+        .unwrap();
+    assert_eq!(meta.manifests_to_forget().await.unwrap(), [first.id]);
+    meta.manifest_forgotten(first.id).await.unwrap();
+    meta.cluster_delete(cluster.id, &actor(), at(70))
+        .await
+        .unwrap();
+    assert_eq!(meta.manifests_to_forget().await.unwrap(), [second.id]);
+}
+
+#[tokio::test]
 async fn a_snapshot_goes_through_its_statuses_and_keeps_its_outcome() {
     let world = World::new().await;
     let meta = &world.meta;
