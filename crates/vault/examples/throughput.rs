@@ -38,6 +38,11 @@ async fn main() -> Result<(), Failure> {
     let repository =
         Repository::create(Store::local(&folder)?, &KeyEncryptionKey::new([7; 32])).await?;
 
+    writeln!(
+        std::io::stdout(),
+        "documents generated, peak {} MiB",
+        peak_mebibytes()
+    )?;
     let meter = Meter::start();
     let writer = repository.begin(WriteOptions::default());
     let (first, second) = tokio::join!(
@@ -68,12 +73,7 @@ async fn main() -> Result<(), Failure> {
         share(stored, bytes),
         manifest.packs.len()
     )?;
-    writeln!(
-        out,
-        "sound   {}, peak memory {} MiB",
-        report.problems.is_empty(),
-        peak_mebibytes()
-    )?;
+    writeln!(out, "sound   {}", report.problems.is_empty())?;
     Ok(())
 }
 
@@ -178,7 +178,8 @@ impl Meter {
         let cost = share(processor, 1) / megabytes;
         writeln!(
             std::io::stdout(),
-            "{step:<7} {speed:>6.0} MB/s  {cost:.2} processor ms/MB"
+            "{step:<7} {speed:>6.0} MB/s  {cost:.2} processor ms/MB  peak {} MiB",
+            peak_mebibytes()
         )
     }
 }

@@ -25,14 +25,22 @@ pub(crate) fn open(path: &Path) -> Result<(Arc<dyn ObjectStore>, PathBuf), Error
     Ok((Arc::new(inner), folder))
 }
 
-/// Syncs the folder in which an object lay, so that its deletion survives a crash.
-pub(crate) async fn sync_folder_of(root: &Path, object: &str) -> Result<(), Error> {
-    let mut folder = root.join(object);
-    folder.pop();
+/// Syncs all folders from an object's own up to the root.
+///
+/// `with_fsync` syncs the folders that a put makes, but another put that finds them made a moment
+/// before would rest on a sync that has not happened yet.
+pub(crate) async fn sync_folders_of(root: &Path, object: &str) -> Result<(), Error> {
+    let root = root.to_owned();
+    let path = root.join(object);
     let object = object.to_owned();
-    blocking(move || sync(&folder))
-        .await
-        .map_err(|error| error_of(object, Arc::new(error)))
+    blocking(move || {
+        path.ancestors()
+            .skip(1)
+            .take_while(|folder| folder.starts_with(&root))
+            .try_for_each(sync)
+    })
+    .await
+    .map_err(|error| error_of(object, Arc::new(error)))
 }
 
 /// Removes the temporary files of interrupted puts that are older than the grace period.

@@ -135,6 +135,13 @@ pub struct CollectionManifest {
 }
 
 impl CollectionManifest {
+    /// Answers whether the pages hold as many documents and bytes as the collection claims.
+    fn adds_up(&self) -> bool {
+        let documents: u64 = self.pages.iter().map(|page| page.documents).sum();
+        let bytes: u64 = self.pages.iter().map(|page| page.bytes).sum();
+        (documents, bytes) == (self.documents, self.bytes)
+    }
+
     /// Returns the fingerprint of the collection's documents.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint {
@@ -234,6 +241,117 @@ impl Manifest {
         if (manifest.snapshot, manifest.generation) != (snapshot, generation) {
             return Err(corrupt("it is of another snapshot".to_owned()));
         }
+        for collection in &manifest.collections {
+            if !collection.adds_up() {
+                let namespace = format!("{}.{}", collection.database, collection.name);
+                return Err(corrupt(format!(
+                    "{namespace} is not what its pages add up to"
+                )));
+            }
+        }
         Ok(manifest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::pack::Footer;
+    use crate::page::Page;
+    use crate::sidecar::Sidecar;
+
+    fn manifest() -> Manifest {
+        let page = PageReference {
+            id: PageId([1; 32]),
+            pack: PackId([2; 16]),
+            ordinal: 3,
+            offset: 400,
+            length: 50,
+            raw_length: 60,
+            documents: 7,
+            bytes: 80,
+        };
+        let collection = CollectionManifest {
+            database: "shop".to_owned(),
+            name: "orders".to_owned(),
+            kind: "collection".to_owned(),
+            uuid: None,
+            options: Vec::new(),
+            id_index: None,
+            indexes: vec![vec![5; 5]],
+            exact: true,
+            documents: 7,
+            bytes: 80,
+            sum: Sum::default(),
+            pages: vec![page],
+        };
+        Manifest {
+            snapshot: SnapshotId([9; 12]),
+            generation: 0,
+            created_at_ms: 1,
+            source: Source::default(),
+            consistency: None,
+            collections: vec![collection],
+            packs: vec![PackId([2; 16])],
+            totals: Totals {
+                documents: 7,
+                bytes: 80,
+                blocks: 1,
+                stored_bytes: 500,
+            },
+        }
+    }
+
+    #[test]
+    fn absent_members_stay_absent_and_unknown_ones_are_passed_over() {
+        let manifest = manifest();
+        let bytes = minicbor::to_vec(&manifest).unwrap();
+        assert_eq!(minicbor::decode::<Manifest>(&bytes).unwrap(), manifest);
+        // The outermost map has 7 members (no consistency); one more is added at its end.
+        assert_eq!(bytes[0], 0xa0 + 7);
+        let mut later = bytes;
+        later[0] += 1;
+        later.extend_from_slice(&[0x18, 99, 0x82, 1, 2]);
+        assert_eq!(minicbor::decode::<Manifest>(&later).unwrap(), manifest);
+    }
+
+    #[test]
+    fn names_are_those_of_the_format() {
+        let name = object_name(SnapshotId([0xab; 12]), 10);
+        assert_eq!(name, "snapshots/abababababababababababab.10");
+        assert_eq!(parse_object_name(&name), Some((SnapshotId([0xab; 12]), 10)));
+        for other in [
+            "snapshots/ab.0",
+            "snapshots/abababababababababababab.01",
+            "packs/x",
+        ] {
+            assert_eq!(parse_object_name(other), None, "{other}");
+        }
+    }
+
+    proptest! {
+        /// What is authentic was written by this program, so this is a second wall: no parser may
+        /// panic or take memory for what its input only claims.
+        #[test]
+        fn parsers_take_any_bytes(
+            mut bytes in prop_oneof![
+                proptest::collection::vec(any::<u8>(), 0..300),
+                Just(minicbor::to_vec(manifest()).unwrap()),
+            ],
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            if !bytes.is_empty() {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            drop(minicbor::decode::<Manifest>(&bytes));
+            drop(minicbor::decode::<Footer>(&bytes));
+            drop(Page::decode(&bytes));
+            drop(crate::block::parse(&bytes));
+            drop(Sidecar::decode(&bytes, bytes.len() / 32));
+        }
     }
 }

@@ -84,14 +84,18 @@ impl Store {
                 .put_opts(&Path::from(name), payload.clone(), options)
                 .await;
             let error = match put {
-                Ok(_) => return Ok(()),
+                Ok(_) => return self.sync_folders(name).await,
                 Err(error) => error_of(name, error),
             };
             // An earlier attempt may have succeeded although its answer was lost.
             if attempt > 0 && matches!(error, Error::Exists { .. }) {
                 let present = self.get(name).await?;
                 let same = payload.iter().flatten().eq(present.iter());
-                return if same { Ok(()) } else { Err(error) };
+                return if same {
+                    self.sync_folders(name).await
+                } else {
+                    Err(error)
+                };
             }
             self.pause_or_fail(error, &mut attempt).await?;
         }
@@ -184,8 +188,12 @@ impl Store {
                 Err(error) => self.pause_or_fail(error, &mut attempt).await?,
             }
         }
+        self.sync_folders(name).await
+    }
+
+    async fn sync_folders(&self, name: &str) -> Result<(), Error> {
         match &self.folder {
-            Some(folder) => local::sync_folder_of(folder, name).await,
+            Some(folder) => local::sync_folders_of(folder, name).await,
             None => Ok(()),
         }
     }
