@@ -21,11 +21,18 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let passed = step("tests", tests)?;
     step("generated files", generated_files)?;
     step("demonstration", demonstration)?;
-    eprintln!(
-        "ci: all passed, {passed} tests, in {} s",
-        started.elapsed().as_secs()
-    );
+    eprintln!("ci: all passed in {} s", started.elapsed().as_secs());
+    say(&format!("tests: {passed} passed, 0 failed"));
     Ok(())
+}
+
+/// Writes a line that other programs read: what the test runner says, and the sum of it.
+#[expect(
+    clippy::disallowed_macros,
+    reason = "the one place of ci that writes to standard output"
+)]
+fn say(line: &str) {
+    println!("{line}");
 }
 
 /// Runs one step and says how long it took.
@@ -82,7 +89,7 @@ fn run_counting(command: &mut Command) -> anyhow::Result<Counts> {
     let mut counts = Counts::default();
     for line in BufReader::new(stdout).lines() {
         let line = line.context("read what the tests print")?;
-        eprintln!("{line}");
+        say(&line);
         counts.add(&line);
     }
     let status = child.wait().context("wait for the tests")?;
