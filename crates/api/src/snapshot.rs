@@ -46,6 +46,8 @@ pub enum FrequencyType {
     Weekly,
     /// Every so many months.
     Monthly,
+    /// Never: somebody asked for it. Not in the documentation, but in live answers.
+    OnDemand,
 }
 
 /// A snapshot of a serverless instance.
@@ -59,10 +61,8 @@ pub struct Snapshot {
     /// When the snapshot will be deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Date>,
-    /// How often the schedule takes such a snapshot; absent when somebody asked for it, because
-    /// some clients refuse words that the documentation of this list doesn't have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub frequency_type: Option<FrequencyType>,
+    /// How often the schedule takes such a snapshot.
+    pub frequency_type: FrequencyType,
     /// Names the snapshot.
     pub id: Id,
     /// The snapshot itself and its instance.

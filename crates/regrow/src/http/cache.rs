@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use bytes::Bytes;
 use model::{KeyId, Timestamp};
 
 use super::respond::Written;
@@ -17,8 +16,8 @@ const KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The largest answer that is kept.
 const ANSWER_BYTES_MAX: usize = KEPT_BYTES_MAX / 8;
 
-/// Who asked, and for which address with its query.
-pub(crate) type Key = (KeyId, String);
+/// Who asked, for which address with its query, and whether compressed bytes are welcome.
+pub(crate) type Key = (KeyId, String, bool);
 
 /// Counts of changes to keys and to work.
 pub(crate) type Generation = (u64, u64);
@@ -37,14 +36,19 @@ struct Kept {
 
 impl Answers {
     /// Returns the answer that was kept under this generation and holds at `now`.
-    pub(crate) fn find(&self, key: &Key, generation: Generation, now: Timestamp) -> Option<Bytes> {
+    pub(crate) fn find(
+        &self,
+        key: &Key,
+        generation: Generation,
+        now: Timestamp,
+    ) -> Option<Written> {
         let kept = self.0.lock().expect("no panic happens under this lock");
         if kept.generation != generation {
             return None;
         }
         let (written, _) = kept.answers.get(key)?;
         let holds = written.until.is_none_or(|until| now < until);
-        holds.then(|| written.bytes.clone())
+        holds.then(|| written.clone())
     }
 
     /// Keeps an answer; drops all others when they are of another generation or too many.
@@ -81,12 +85,13 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_000);
 
     fn key(name: &str) -> Key {
-        (KeyId::from_bytes([1; 12]), name.to_owned())
+        (KeyId::from_bytes([1; 12]), name.to_owned(), false)
     }
 
     fn written(length: usize, until: Option<Timestamp>) -> Written {
         Written {
             bytes: Bytes::from(vec![b'x'; length]),
+            is_gzip: false,
             until,
         }
     }
@@ -95,11 +100,11 @@ mod tests {
     fn an_answer_is_found_until_something_changes() {
         let answers = Answers::default();
         answers.keep(key("a"), (1, 1), written(3, None));
-        assert_eq!(answers.find(&key("a"), (1, 1), NOW).unwrap().len(), 3);
+        assert_eq!(answers.find(&key("a"), (1, 1), NOW).unwrap().bytes.len(), 3);
         assert!(answers.find(&key("b"), (1, 1), NOW).is_none());
         assert!(answers.find(&key("a"), (2, 1), NOW).is_none());
         assert!(answers.find(&key("a"), (1, 2), NOW).is_none());
-        let other = (KeyId::from_bytes([2; 12]), "a".to_owned());
+        let other = (KeyId::from_bytes([2; 12]), "a".to_owned(), false);
         assert!(answers.find(&other, (1, 1), NOW).is_none());
     }
 

@@ -41,6 +41,8 @@ pub(crate) struct Target {
     pub(crate) address: IpAddr,
     /// How the answer is to be written.
     pub(crate) style: Style,
+    /// Whether the answer may be compressed with gzip.
+    pub(crate) accepts_gzip: bool,
 }
 
 impl Target {

@@ -133,6 +133,7 @@ fn target(service: &Service, request: &Request) -> Target {
         style: Style::of(uri.query().unwrap_or_default()),
         uri: uri_text,
         address: peer::client(address, headers, proxies),
+        accepts_gzip: accepts_gzip(headers),
     }
 }
 
@@ -151,6 +152,19 @@ fn base(service: &Service, headers: &HeaderMap, uri: &Uri, tls: bool) -> String 
         Some(host) => format!("{scheme}://{host}"),
         None => format!("{scheme}://{}", service.address),
     }
+}
+
+/// Returns whether the client names gzip, and not with a weight of zero.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT_ENCODING).into_iter();
+    let mut codings = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|v| v.split(','));
+    codings.any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let weight = weight.trim().trim_start_matches("q=");
+        name.trim().eq_ignore_ascii_case("gzip") && weight.parse() != Ok(0.0)
+    })
 }
 
 fn is_host(text: &str) -> bool {

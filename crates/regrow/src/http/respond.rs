@@ -1,22 +1,32 @@
 //! Writes what a handler found: one entity, a list, or nothing, in the style that was asked for.
 
+use std::io::Write as _;
+
 use api::page::Envelope;
 use api::{List, pretty};
 use axum::body::Body;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use model::{Listed, Timestamp};
 use serde::Serialize;
 
 use super::error::{Answer, Failure};
 use super::extract::Ask;
 
+/// Bodies smaller than this are not worth compressing.
+const GZIP_BYTES_MIN: usize = 1_024;
+
 /// A body that may be kept and sent again.
+#[derive(Clone)]
 pub(crate) struct Written {
     /// The JSON text.
     pub(crate) bytes: Bytes,
+    /// Whether the text is compressed.
+    pub(crate) is_gzip: bool,
     /// When it would be written differently though nothing was changed.
     pub(crate) until: Option<Timestamp>,
 }
@@ -53,6 +63,7 @@ impl Ask {
         let bytes = pretty::to_bytes(&list, self.query.style.pretty);
         Written {
             bytes: bytes.into(),
+            is_gzip: false,
             until: None,
         }
     }
@@ -75,19 +86,54 @@ impl Ask {
         // Read before the queries: what is kept may be older than it claims, never newer.
         let generation = self.engine().generation();
         let generation = (generation.keys, generation.work);
-        let key = (self.caller().principal.key.id, self.here_with_query());
+        let accepts_gzip = self.target.accepts_gzip;
+        let key = (
+            self.caller().principal.key.id,
+            self.here_with_query(),
+            accepts_gzip,
+        );
         let now = self.engine().now();
-        if let Some(bytes) = self.service.answers.find(&key, generation, now) {
-            return Ok(json(StatusCode::OK, bytes));
+        if let Some(kept) = self.service.answers.find(&key, generation, now) {
+            return Ok(kept.into_response());
         }
-        let written = write.await?;
-        let bytes = written.bytes.clone();
-        self.service.answers.keep(key, generation, written);
-        Ok(json(StatusCode::OK, bytes))
+        let mut written = write.await?;
+        if accepts_gzip {
+            written.compress();
+        }
+        self.service.answers.keep(key, generation, written.clone());
+        Ok(written.into_response())
     }
 
     fn here_with_query(&self) -> String {
         self.url(&self.target.uri)
+    }
+}
+
+impl Written {
+    /// Compresses once what may be sent many times.
+    fn compress(&mut self) {
+        if self.bytes.len() < GZIP_BYTES_MIN {
+            return;
+        }
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        let compressed = encoder
+            .write_all(&self.bytes)
+            .and_then(|()| encoder.finish());
+        self.bytes = compressed.expect("writing to memory succeeds").into();
+        self.is_gzip = true;
+    }
+
+    fn into_response(self) -> Response {
+        let mut response = json(StatusCode::OK, self.bytes);
+        if self.is_gzip {
+            response
+                .headers_mut()
+                .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        response
+            .headers_mut()
+            .insert(VARY, HeaderValue::from_static("accept-encoding"));
+        response
     }
 }
 

@@ -7,6 +7,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
+use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
@@ -35,7 +36,7 @@ pub(super) fn router(service: Service) -> Router {
         )
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(service.clone(), auth::authenticate))
-        .layer(CompressionLayer::new());
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
     let open = Router::new()
         .route("/healthz", get(health::health))
         .route("/metrics", get(health::metrics))

@@ -55,11 +55,13 @@ pub(crate) async fn get(
 
 fn wire(ask: &Ask, instance: &Cluster, snapshot: &model::Snapshot) -> Snapshot {
     let url = ask.instance_url(instance.project_id, &instance.name);
-    let scheduled = snapshot.trigger == Trigger::Scheduled;
     Snapshot {
         created_at: Some(date(snapshot.started_at.unwrap_or(snapshot.scheduled_at))),
         expires_at: Some(date(snapshot.expires_at)),
-        frequency_type: scheduled.then_some(FrequencyType::Hourly),
+        frequency_type: match snapshot.trigger {
+            Trigger::Scheduled => FrequencyType::Hourly,
+            Trigger::OnDemand => FrequencyType::OnDemand,
+        },
         id: wire_id!(snapshot.id),
         links: vec![
             Link::to_self(format!("{url}/backup/snapshots/{}", snapshot.id)),

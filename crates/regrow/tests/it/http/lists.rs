@@ -257,3 +257,52 @@ async fn a_slash_at_the_end_makes_no_difference() {
         .await
         .is(200);
 }
+
+#[tokio::test]
+async fn a_list_is_compressed_for_those_who_ask_and_says_the_same() {
+    let mut world = World::new().await;
+    world.start_workers();
+    world.attach("crow", "M2", &mongo().await.uri()).await;
+    let body = json!({ "snapshotId": world.snapshot("crow").await });
+    let tenant = world.group("/clusters/crow/backup/tenant");
+    for _ in 0..3 {
+        world
+            .post(&format!("{tenant}/download"), body.clone())
+            .await
+            .is(200);
+    }
+    let path = format!("{tenant}/restores");
+    let plain = world.get(&path).await;
+    assert_eq!(plain.header("content-encoding"), "");
+    for accepted in ["gzip", "deflate, gzip;q=0.5", "gzip;q=0", "br"] {
+        for _ in 0..2 {
+            let header = world.authorization(&world.owner, "GET", &path).await;
+            let request = world
+                .http
+                .get(world.url(&path))
+                .header("authorization", header);
+            let response = request
+                .header("accept-encoding", accepted)
+                .send()
+                .await
+                .unwrap();
+            assert_eq!(response.headers()["vary"], "accept-encoding");
+            let encoding = response.headers().get("content-encoding").cloned();
+            let bytes = response.bytes().await.unwrap();
+            if encoding.is_some() {
+                assert!(
+                    ["gzip", "deflate, gzip;q=0.5"].contains(&accepted),
+                    "{accepted}"
+                );
+                let mut text = String::new();
+                let mut decoder = flate2::read::GzDecoder::new(&bytes[..]);
+                std::io::Read::read_to_string(&mut decoder, &mut text).unwrap();
+                assert_eq!(text, plain.text);
+            } else {
+                assert!(["gzip;q=0", "br"].contains(&accepted), "{accepted}");
+                assert_eq!(bytes, plain.text.as_bytes());
+            }
+        }
+    }
+    world.stop().await;
+}

@@ -248,11 +248,7 @@ async fn snapshots_have_their_shape_in_each_family() {
     assert_eq!(serverless["status"], "completed");
     assert_eq!(serverless["snapshotType"], "onDemand");
     assert_eq!(serverless["serverlessInstanceName"], "gull");
-    assert_eq!(
-        serverless.get("frequencyType"),
-        None,
-        "a word that some clients refuse"
-    );
+    assert_eq!(serverless["frequencyType"], "ondemand");
     links_to_itself(&world, &serverless).await;
 
     let path = world.own(&format!("/clusters/crow/snapshots/{of_crow}"));
