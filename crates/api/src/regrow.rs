@@ -78,6 +78,7 @@ impl AttachCluster {
             "continuousBackup",
             "name",
             "takeSnapshot",
+            "terminationProtection",
             "tier",
         ];
         let mut body = Body::parse(bytes, &known)?;
