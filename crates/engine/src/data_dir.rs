@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use meta::{Meta, SealKey};
+use model::organization::check_name;
 use model::{Clock, OrgId, Organization, Project, ProjectId, Role, RoleAssignment};
 use ring::{hkdf, hmac};
 use vault::{KeyEncryptionKey, Repository, Store};
@@ -43,6 +44,8 @@ pub struct Initialised {
 pub enum InitError {
     #[error("{0} is already initialised")]
     AlreadyInitialised(PathBuf),
+    #[error(transparent)]
+    InvalidName(model::Error),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error("store the first organization, project and key")]
@@ -194,6 +197,7 @@ impl DataDir {
         clock: &dyn Clock,
         config: &Config,
     ) -> Result<Initialised, InitError> {
+        check_name("project", project).map_err(InitError::InvalidName)?;
         make_private_dir(path)?;
         let data_dir = Self::lock(path)?;
         make_key_file(&path.join("key"))?;

@@ -120,11 +120,11 @@ pub(super) struct Init {
     pub(super) data_dir: DataDir,
 
     /// Name of the first organization.
-    #[arg(long, value_name = "NAME", default_value = "Default organization")]
+    #[arg(long, value_name = "NAME", default_value = "Default")]
     pub(super) organization: String,
 
     /// Name of the first project.
-    #[arg(long, value_name = "NAME", default_value = "Default project")]
+    #[arg(long, value_name = "NAME", default_value = "Default")]
     pub(super) project: String,
 }
 
@@ -299,6 +299,7 @@ pub(super) struct Options {
 }
 
 #[derive(Debug, Args)]
+#[command(override_usage = "regrow cluster set [OPTIONS] <CLUSTER>")]
 pub(super) struct SetCluster {
     /// Name of the cluster.
     pub(super) cluster: String,

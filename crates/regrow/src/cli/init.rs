@@ -62,6 +62,7 @@ impl From<InitError> for Failure {
                 let failure = Failure::new(Exit::DataDirectory, error.to_string());
                 failure.hint("nothing was changed; run `regrow serve` on it, or choose another")
             }
+            InitError::InvalidName(error) => Failure::usage(error.to_string()),
             InitError::Open(error) => error.into(),
             InitError::Bootstrap(_) => Failure::new(Exit::Unexpected, with_causes(&error)),
         }
