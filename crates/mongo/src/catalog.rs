@@ -185,15 +185,20 @@ fn from_entries(database: &str, entries: &[RawDocumentBuf]) -> Result<Vec<Collec
         if name.starts_with("system.") && name != STORED_FUNCTIONS {
             continue;
         }
+        let options = entry
+            .get_document("options")
+            .map_or_else(|_| rawdoc! {}, ToOwned::to_owned);
+        if options.get_bool("temp").unwrap_or(false) {
+            // What `$out` fills before it renames it: a server drops these itself when it starts,
+            // and refuses to create one.
+            continue;
+        }
         let kind = match entry.get_str("type") {
             Ok("view") => CollectionKind::View,
             Ok("timeseries") => CollectionKind::Timeseries,
             Ok("collection") => CollectionKind::Collection,
             _ => return Err(invalid("an entry has an unknown type")),
         };
-        let options = entry
-            .get_document("options")
-            .map_or_else(|_| rawdoc! {}, ToOwned::to_owned);
         let mut collection = Collection {
             database: database.to_owned(),
             name: name.to_owned(),

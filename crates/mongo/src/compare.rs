@@ -2,8 +2,9 @@
 //!
 //! What is not compared, because a server cannot be told it or rewrites it: UUIDs; the order of an
 //! option's or an index's members (`collMod` appends); the number type of a member (`collMod` makes
-//! every `expireAfterSeconds` a long); `ns` and `background` of an index, which servers since 4.4
-//! drop. Everything else is compared byte by byte, so that nothing is taken for equal by mistake.
+//! every `expireAfterSeconds` a long) and its fraction, where it is a time to expire; `ns` and
+//! `background` of an index, which servers since 4.4 drop. Everything else is compared byte by
+//! byte, so that nothing is taken for equal by mistake.
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -26,6 +27,8 @@ impl fmt::Display for Difference {
     }
 }
 
+/// The option, of an index or a collection, that lets documents expire.
+pub(crate) const EXPIRY: &str = "expireAfterSeconds";
 /// Members of an index specification that servers since 4.4 do not keep.
 const INDEX_MEMBERS_DROPPED: [&str; 2] = ["ns", "background"];
 
@@ -137,6 +140,7 @@ pub(crate) fn differing_member(
         }
         match left.remove(name) {
             Some(other) if same_value(other, value) => {}
+            Some(other) if name == EXPIRY && same_seconds(other, value) => {}
             _ => return Some(name.to_owned()),
         }
     }
@@ -159,6 +163,20 @@ fn same_value(a: RawBsonRef<'_>, b: RawBsonRef<'_>) -> bool {
         (Some(a), Some(b)) => a.total_cmp(&b).is_eq(),
         _ => a == b,
     }
+}
+
+/// Compares times to expire as servers keep them: in whole seconds, and what is not a number (left
+/// by old servers) as the longest time.
+fn same_seconds(a: RawBsonRef<'_>, b: RawBsonRef<'_>) -> bool {
+    let seconds = |value| {
+        let number = number(value)?;
+        Some(if number.is_nan() {
+            f64::from(i32::MAX)
+        } else {
+            number.trunc() + 0.0
+        })
+    };
+    seconds(a).is_some() && seconds(a) == seconds(b)
 }
 
 /// Returns a number's value; of the integers only those that a double can hold.
@@ -233,6 +251,12 @@ mod tests {
         let other_key =
             rawdoc! { "v": 2, "key": { "a": -1 }, "name": "x", "expireAfterSeconds": 5 };
         let a = catalog(rawdoc! {}, vec![index]);
+        for (seconds, is_same) in [(5.9, true), (6.0, false), (f64::NAN, false)] {
+            let mut other = rawdoc! { "v": 2, "key": { "a": -0.1 }, "name": "x" };
+            other.append(bson::cstr!("expireAfterSeconds"), seconds);
+            let found = words(&a, &catalog(rawdoc! {}, vec![other]));
+            assert_eq!(found.is_empty(), is_same, "{seconds}");
+        }
         assert_eq!(words(&a, &catalog(rawdoc! {}, vec![rewritten])), [""; 0]);
         assert_eq!(
             words(&a, &catalog(rawdoc! {}, vec![other_key])),

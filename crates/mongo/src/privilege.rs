@@ -1,10 +1,10 @@
 //! What the connected user may do, and which role to grant where that is too little.
 //!
-//! Tried on a server with authentication: a source needs `backup` (`readAnyDatabase` works too, then
-//! collections are read by name); a target needs `readWriteAnyDatabase` and `dbAdminAnyDatabase`.
-//! The role `restore` is not enough: it may neither list databases, read back what it wrote, list
-//! indexes, drop a database (nothing else removes `system.js`) nor update, and without an update a
-//! document with a top-level `Timestamp(0, 0)` cannot be put back as it was.
+//! Tried on a server with authentication: a source needs `backup` (`readAnyDatabase` works too,
+//! then collections are read by name); a target needs `readWriteAnyDatabase` and
+//! `dbAdminAnyDatabase`. The role `restore` is not enough: it may neither list databases, read back
+//! what it wrote, list indexes, drop a database (nothing else removes `system.js`) nor update, and
+//! without an update a top-level `Timestamp(0, 0)` cannot be put back as it was.
 use bson::{Document, rawdoc};
 
 use crate::Error;

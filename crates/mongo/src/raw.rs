@@ -181,18 +181,21 @@ fn patch_length(bytes: &mut [u8], start: usize) {
 
 #[cfg(test)]
 mod tests {
+    use bson::spec::BinarySubtype;
     use bson::{Bson, doc, rawdoc};
 
     use super::*;
 
     #[test]
     fn every_type_is_stepped_over() {
+        let (pattern, options) = ("^a".try_into().unwrap(), "i".try_into().unwrap());
+        let regex = bson::Regex { pattern, options };
         let document = doc! {
             "double": 1.5, "string": "text", "document": { "a": 1 }, "array": [1, 2],
-            "binary": bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: vec![1; 9] },
+            "binary": bson::Binary { subtype: BinarySubtype::Generic, bytes: vec![1; 9] },
             "undefined": Bson::Undefined, "id": bson::oid::ObjectId::new(), "yes": true,
             "date": bson::DateTime::from_millis(0), "null": Bson::Null,
-            "regex": bson::Regex { pattern: "^a".try_into().unwrap(), options: "i".try_into().unwrap() },
+            "regex": regex,
             "code": Bson::JavaScriptCode("f()".into()), "symbol": Bson::Symbol("s".into()),
             "scoped": bson::JavaScriptCodeWithScope { code: "g()".into(), scope: doc! { "x": 1 } },
             "int": 1_i32, "timestamp": bson::Timestamp { time: 1, increment: 2 }, "long": 1_i64,

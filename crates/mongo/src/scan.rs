@@ -34,8 +34,8 @@ pub struct ScanBatch {
 
 /// Where one document and its `_id` are in the bytes of a [`ScanBatch`].
 ///
-/// `start..end` is the raw BSON document. `id_start..id_end` is its whole top-level `_id` element: a type
-/// byte, the four bytes `_id\0`, then the value as BSON encodes it. A document without `_id`
+/// `start..end` is the raw BSON document. `id_start..id_end` is its whole top-level `_id` element:
+/// a type byte, the four bytes `_id\0`, then the value as BSON encodes it. A document without `_id`
 /// (possible in old capped collections) has `start == id_start == id_end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DocumentSpan {
@@ -370,7 +370,8 @@ fn spans(reply: &[u8]) -> Result<Vec<DocumentSpan>, Malformed> {
     Ok(documents)
 }
 
-/// Finds an element by one of its names in the document at `start..end`; returns where its value is.
+/// Finds an element by one of its names in the document at `start..end`; returns where its value
+/// is.
 fn element(
     reply: &[u8],
     start: usize,

@@ -219,15 +219,16 @@ impl SourceSnapshot {
         &self.inner.catalog
     }
 
-    /// Tells whether the collection is read as it was at [`SourceSnapshot::time`]. Not so for capped
-    /// collections, which refuse snapshot reads (as they are when they are read, not earlier than
-    /// the time), nor on standalone servers.
+    /// Tells whether the collection is read as it was at [`SourceSnapshot::time`].
+    ///
+    /// Not so for capped collections, which refuse snapshot reads (they are read as they are at
+    /// that moment, which is not earlier than the time), nor on standalone servers.
     pub fn exact(&self, collection: &Collection) -> bool {
         self.inner.time.is_some() && !collection.is_capped()
     }
 
-    /// Reads a collection of this catalog from beginning to end, in natural order, as raw batches of
-    /// 1 to 4 MB. A view has none.
+    /// Reads a collection of this catalog from beginning to end, in natural order, as raw batches
+    /// of 1 to 4 MB. A view has none.
     ///
     /// The stream ends after its first error. [`Error::SnapshotLost`] means that the collection
     /// can no longer be read at this time: begin again. Dropping the stream closes the cursor.

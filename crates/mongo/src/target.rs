@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bson::{RawDocument, RawDocumentBuf, cstr, rawdoc};
 
 use crate::catalog;
-use crate::compare::{self, index_name};
+use crate::compare::{self, EXPIRY, index_name};
 use crate::describe::{Hello, Topology};
 use crate::guard;
 use crate::raw::{Builder, Elements};
@@ -32,8 +32,6 @@ pub struct Target {
 
 /// The option, of an index or a collection, that says how text compares.
 const COLLATION: &str = "collation";
-/// The option, of an index or a collection, that lets documents expire.
-const EXPIRY: &str = "expireAfterSeconds";
 /// The name that servers reserve for the index on `_id` that every collection has.
 const ID_INDEX: &str = "_id_";
 /// How long the name of a job may be.

@@ -368,6 +368,24 @@ async fn a_capped_collection_is_read_but_not_called_exact() -> anyhow::Result<()
 }
 
 #[tokio::test]
+async fn what_the_server_keeps_for_a_while_is_no_part_of_the_catalog() -> anyhow::Result<()> {
+    let server = RealMongo::replica_set().start().await?;
+    let client = server.client().await?;
+    insert(&client, "shop", "orders", numbered(0..1)).await?;
+    let create =
+        doc! { "op": "c", "ns": "shop.$cmd", "o": { "create": "tmp.agg_out", "temp": true } };
+    client
+        .database("admin")
+        .run_command(doc! { "applyOps": [create] })
+        .await?;
+    let held = client.database("shop").list_collection_names().await?;
+    assert!(held.iter().any(|name| name == "tmp.agg_out"));
+    let snapshot = connect(&server).await?.begin_snapshot().await?;
+    assert_eq!(snapshot.catalog().collections.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_standalone_server_is_read_without_a_time() -> anyhow::Result<()> {
     let server = RealMongo::standalone().start().await?;
     let client = server.client().await?;

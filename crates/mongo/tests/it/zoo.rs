@@ -142,6 +142,30 @@ async fn kinds(client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Indexes that compare otherwise than their collection does.
+async fn collated_indexes(client: &Client) -> anyhow::Result<()> {
+    let simple = doc! { "locale": "simple" };
+    let indexes = vec![
+        doc! { "key": { "a": 1 }, "name": "simple", "unique": true, "sparse": true,
+        "collation": simple.clone() },
+        doc! { "key": { "t": "text" }, "name": "text", "collation": simple.clone() },
+        doc! { "key": { "a": 1 }, "name": "german", "collation": { "locale": "de" } },
+        doc! { "key": { "b": 1 }, "name": "as the collection" },
+    ];
+    let command = doc! { "createIndexes": "collated", "indexes": indexes };
+    client.database("kinds").run_command(command).await?;
+    let options = doc! { "timeseries": { "timeField": "t", "metaField": "m" },
+    "collation": { "locale": "de" } };
+    create(client, "kinds", "collated series", options).await?;
+    let indexes = vec![
+        doc! { "key": { "m.x": 1 }, "name": "simple", "collation": simple },
+        doc! { "key": { "t": 1 }, "name": "as the collection" },
+    ];
+    let command = doc! { "createIndexes": "collated series", "indexes": indexes };
+    client.database("kinds").run_command(command).await?;
+    Ok(())
+}
+
 async fn timeseries(client: &Client) -> anyhow::Result<()> {
     create(
         client,
@@ -152,6 +176,7 @@ async fn timeseries(client: &Client) -> anyhow::Result<()> {
         "expireAfterSeconds": 900_000_000_i64 },
     )
     .await?;
+    collated_indexes(client).await?;
     create(
         client,
         "kinds",
@@ -211,19 +236,22 @@ async fn names(client: &Client) -> anyhow::Result<()> {
 async fn values(client: &Client) -> anyhow::Result<()> {
     let odd = doc! {
         "_id": "types", "minus zero": -0.0, "infinite": f64::NEG_INFINITY,
-        "payload": f64::from_bits(0x7FF8_0000_0000_BEEF), "signalling": f64::from_bits(0xFFF0_0000_0000_0001),
+        "payload": f64::from_bits(0x7FF8_0000_0000_BEEF),
+        "signalling": f64::from_bits(0xFFF0_0000_0000_0001),
         "undefined": Bson::Undefined, "symbol": Bson::Symbol("s".into()), "min": Bson::MinKey,
         "max": Bson::MaxKey, "code": Bson::JavaScriptCode("f()".into()),
         "scoped": bson::JavaScriptCodeWithScope { code: "g()".into(), scope: doc! { "x": 1 } },
         "decimal": "-0E-6176".parse::<bson::Decimal128>()?,
         "old binary": Binary { subtype: BinarySubtype::BinaryOld, bytes: vec![1, 2, 3] },
         "user binary": Binary { subtype: BinarySubtype::UserDefined(0x90), bytes: vec![] },
-        "early": bson::DateTime::from_millis(i64::MIN), "late": bson::DateTime::from_millis(i64::MAX),
-        "nested zero": { "t": Timestamp { time: 0, increment: 0 } }, "": "empty name", "a.b": 1, "$c": 2,
+        "early": bson::DateTime::from_millis(i64::MIN),
+        "late": bson::DateTime::from_millis(i64::MAX),
+        "nested zero": { "t": Timestamp { time: 0, increment: 0 } },
+        "": "empty name", "a.b": 1, "$c": 2,
         "regex": bson::Regex { pattern: "^a".try_into()?, options: "im".try_into()? },
     };
     let mut all = vec![RawDocumentBuf::try_from(&odd)?];
-    // The same name twice, a string that is not UTF-8, a database pointer: written by other drivers.
+    // The same name twice, a string that is not UTF-8, a database pointer: from other drivers.
     all.push(raw(&[
         b"\x10_id\0\x01\0\0\0",
         b"\x10a\0\x01\0\0\0",
@@ -252,7 +280,8 @@ async fn values(client: &Client) -> anyhow::Result<()> {
             insert(client, "räume", name, vec![rawdoc! { "_id": number }]).await?;
         }
         let wanted = doc! { "_id": 1, "zero": Timestamp { time: 0, increment: 0 }, "$d": -0.0,
-        "a.b": { "deep": [Timestamp { time: 0, increment: 0 }] }, "other": Timestamp { time: 0, increment: 0 } };
+        "a.b": { "deep": [Timestamp { time: 0, increment: 0 }] },
+            "other": Timestamp { time: 0, increment: 0 } };
         let replace = vec![doc! { "$replaceWith": { "$literal": wanted } }];
         client
             .database("räume")
@@ -280,21 +309,25 @@ async fn indexes(client: &Client) -> anyhow::Result<()> {
         doc! { "key": { "a": -1, "b": 1 }, "name": "compound" },
         doc! { "key": { "c": -0.1 }, "name": "tiny negative" },
         doc! { "key": { "c": 1_i64 }, "name": "long key" },
-        doc! { "key": { "d": 1 }, "name": "partial", "partialFilterExpression": { "a": { "$gt": 5 } } },
+        doc! { "key": { "d": 1 }, "name": "partial",
+        "partialFilterExpression": { "a": { "$gt": 5 } } },
         doc! { "key": { "d": 1 }, "name": "partial by nothing", "partialFilterExpression": {} },
         doc! { "key": { "$**": 1 }, "name": "wildcard", "wildcardProjection": { "a": 0, "b": 0 } },
         doc! { "key": { "e.$**": 1 }, "name": "wildcard path" },
         doc! { "key": { "e": "hashed" }, "name": "hashed" },
         doc! { "key": { "_id": "hashed" }, "name": "hashed id" },
-        doc! { "key": { "t": "text", "u": "text", "v": 1 }, "name": "words", "default_language": "german",
+        doc! { "key": { "t": "text", "u": "text", "v": 1 }, "name": "words",
+            "default_language": "german",
         "weights": { "t": 10 }, "language_override": "sprache" },
         doc! { "key": { "p": "2dsphere" }, "name": "sphere" },
-        doc! { "key": { "p": "2dsphere" }, "name": "old sphere", "sparse": true, "2dsphereIndexVersion": 2 },
+        doc! { "key": { "p": "2dsphere" }, "name": "old sphere", "sparse": true,
+        "2dsphereIndexVersion": 2 },
         doc! { "key": { "q": "2d" }, "name": "plane", "min": -500.5, "max": 500.5, "bits": 20 },
         doc! { "key": { "f": 1 }, "name": "hidden", "hidden": true },
         doc! { "key": { "g": 1 }, "name": "expiring", "expireAfterSeconds": far },
         doc! { "key": { "h": 1 }, "name": "v1", "v": 1 },
-        doc! { "key": { "i": 1 }, "name": "collated", "collation": { "locale": "de", "numericOrdering": true } },
+        doc! { "key": { "i": 1 }, "name": "collated",
+        "collation": { "locale": "de", "numericOrdering": true } },
         doc! { "key": { "j": 1 }, "name": "expiring partial", "expireAfterSeconds": 5.5e8,
         "partialFilterExpression": { "j": { "$exists": true } }, "hidden": true },
         doc! { "key": { "k": 1 }, "name": "to be unique", "prepareUnique": true },
@@ -302,7 +335,8 @@ async fn indexes(client: &Client) -> anyhow::Result<()> {
     ];
     let documents = (0..100).map(|n| {
         rawdoc! { "_id": n, "a": n, "b": [1, n], "e": { "x": n }, "t": "wörter und text",
-            "p": { "type": "Point", "coordinates": [f64::from(n), 1.5] }, "q": [n, n], "g": bson::DateTime::now() }
+        "p": { "type": "Point", "coordinates": [f64::from(n), 1.5] }, "q": [n, n],
+        "g": bson::DateTime::now() }
     });
     insert(client, "indexed", "all", documents.collect()).await?;
     for index in all {
