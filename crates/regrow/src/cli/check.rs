@@ -1,6 +1,6 @@
 //! `regrow check`: verifies a data directory, and says which snapshots are harmed.
 
-use engine::{Checked, DataDir, Harmed, Problem};
+use engine::{Checked, DataDir, Harmed, OpenError, Problem};
 use serde::Serialize;
 
 use super::args::Check;
@@ -39,7 +39,14 @@ struct ReportedSnapshot {
 
 pub(super) async fn run(command: Check, output: Output) -> Result<(), Failure> {
     let path = &command.data_dir.data_dir;
-    let data_dir = DataDir::open(path)?;
+    let data_dir = DataDir::open(path).map_err(|error| match error {
+        // While the service adds and deletes, what is seen at two moments does not fit together.
+        OpenError::InUse(_) => {
+            let message = format!("the service is running on {}", path.display());
+            Failure::new(Exit::DataDirectory, message).hint("stop it first, or check a copy")
+        }
+        other => other.into(),
+    })?;
     let checked = data_dir.check(command.read_data).await?;
     let problems = checked.problems.len();
     let report = report(checked);

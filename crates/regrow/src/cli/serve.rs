@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use api::digest::{self, Algorithm, REALM};
-use engine::{DataDir, Engine};
+use engine::{DataDir, Engine, Running};
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -48,7 +48,7 @@ pub(super) async fn run(command: Serve, output: Output) -> Result<(), Failure> {
     tracing::info!("stopping, because of {name}; jobs in progress go on with the next start");
     shutdown.cancel();
     tokio::select! {
-        _ = async { tokio::join!(server.ended(), running.stop()) } => {
+        () = stop(server, running, &engine) => {
             tracing::info!("stopped");
             Ok(())
         }
@@ -56,6 +56,11 @@ pub(super) async fn run(command: Serve, output: Output) -> Result<(), Failure> {
             Err(Failure::new(Exit::Interrupted, format!("ended at once, because of a second {name}")))
         }
     }
+}
+
+async fn stop(server: http::Server, running: Running, engine: &Engine) {
+    tokio::join!(server.ended(), running.stop());
+    engine.close().await;
 }
 
 /// Puts file and flags together.
