@@ -16,16 +16,22 @@ use crate::telemetry::LogFormat;
 /// `regrow serve` is the service: it takes snapshots on a schedule, restores them, and answers
 /// the backup requests of the Atlas Administration API. All other commands talk to it.
 #[derive(Debug, Parser)]
-#[command(name = "regrow", version, after_help = FIRST_STEPS, after_long_help = ENVIRONMENT)]
+#[command(name = "regrow", version, after_help = FIRST_STEPS)]
 #[command(
     subcommand_required = true,
     arg_required_else_help = true,
     max_term_width = 100
 )]
 pub struct Arguments {
-    /// How to print what was asked for: a table for people, or JSON for programs.
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
-    #[arg(help_heading = "Output")]
+    /// How to print what was asked for: tables for people, JSON for programs.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "table|json",
+        hide_possible_values = true
+    )]
+    #[arg(default_value_t = Format::Table, help_heading = "Output")]
     pub output: Format,
 
     /// What to do.
@@ -34,16 +40,6 @@ pub struct Arguments {
 }
 
 const FIRST_STEPS: &str = "\
-First steps:
-  regrow init --data-dir ./regrow-data        makes the data directory, prints the first key
-  regrow serve --data-dir ./regrow-data       runs the service on http://127.0.0.1:8080
-  export REGROW_PUBLIC_KEY=… REGROW_PRIVATE_KEY=… REGROW_PROJECT_ID=…
-  regrow cluster add shop --uri mongodb://127.0.0.1:27017/?replicaSet=rs0 --tier M2
-  regrow snapshot list shop
-
-`regrow help COMMAND` tells more about each; `regrow --help` lists the environment variables.";
-
-const ENVIRONMENT: &str = "\
 First steps:
   regrow init --data-dir ./regrow-data        makes the data directory, prints the first key
   regrow serve --data-dir ./regrow-data       runs the service on http://127.0.0.1:8080
@@ -110,7 +106,12 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct DataDir {
     /// The data directory: metadata, snapshots and the key file that unlocks both.
-    #[arg(long, value_name = "DIR", env = "REGROW_DATA_DIR")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "REGROW_DATA_DIR",
+        hide_env_values = true
+    )]
     pub(super) data_dir: PathBuf,
 }
 
@@ -141,7 +142,12 @@ pub(super) struct Serve {
     pub(super) print_config: bool,
 
     /// The data directory that `regrow init` made.
-    #[arg(long, value_name = "DIR", env = "REGROW_DATA_DIR")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "REGROW_DATA_DIR",
+        hide_env_values = true
+    )]
     pub(super) data_dir: Option<PathBuf>,
 
     /// Address and port to listen on; port 0 takes any free one [default: 127.0.0.1:8080].
@@ -157,7 +163,12 @@ pub(super) struct Serve {
     pub(super) tls_key: Option<PathBuf>,
 
     /// How log lines on standard error look.
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "text|json",
+        hide_possible_values = true
+    )]
     pub(super) log_format: Option<LogFormat>,
 
     /// What to log: a level (error, warn, info, debug, trace), or levels by module.
@@ -168,11 +179,12 @@ pub(super) struct Serve {
 /// A command that talks to the service about one project.
 #[derive(Debug, Args)]
 pub(super) struct InProject<C: Args> {
-    #[command(flatten)]
-    pub(super) service: Service,
-
+    // First, because the heading of the other would hold for it, too.
     #[command(flatten)]
     pub(super) command: C,
+
+    #[command(flatten)]
+    pub(super) service: Service,
 }
 
 /// Where the service is and who asks.
@@ -244,6 +256,10 @@ pub(super) enum ClusterAction {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    override_usage = "regrow cluster add <NAME> --tier <TIER> --uri <URI> [OPTIONS]\n       \
+                            regrow cluster add <NAME> --tier <TIER> --uri-file <FILE> [OPTIONS]"
+)]
 pub(super) struct AddCluster {
     /// A name of your choice, unique in the project.
     pub(super) name: String,
@@ -257,10 +273,9 @@ pub(super) struct AddCluster {
     #[arg(long, value_name = "FILE")]
     pub(super) uri_file: Option<PathBuf>,
 
-    /// Which schedule and which requests of the API: M2 and M5 have a snapshot a day and keep
-    /// eight; serverless has one every six hours and keeps two.
-    #[arg(long, value_enum, value_name = "M2|M5|serverless", ignore_case = true)]
-    #[arg(hide_possible_values = true)]
+    /// M2, M5 or serverless: which schedule it has and which requests of the API show it. M2 and
+    /// M5 have a snapshot a day and keep eight; serverless has one every six hours and keeps two.
+    #[arg(long, value_enum, ignore_case = true, hide_possible_values = true)]
     pub(super) tier: Tier,
 
     /// Leave the first snapshot to the schedule.
@@ -290,11 +305,11 @@ pub(super) enum Tier {
 #[group(id = "options", required = true, multiple = true)]
 pub(super) struct Options {
     /// Serverless only: keep snapshots for 35 days instead of the last two.
-    #[arg(long, value_name = "true|false", action = clap::ArgAction::Set)]
+    #[arg(long, value_name = "true|false", hide_possible_values = true)]
     pub(super) continuous_backup: Option<bool>,
 
     /// Whether removal is refused.
-    #[arg(long, value_name = "true|false", action = clap::ArgAction::Set)]
+    #[arg(long, value_name = "true|false", hide_possible_values = true)]
     pub(super) termination_protection: Option<bool>,
 }
 
@@ -366,6 +381,8 @@ pub(super) enum RestoreAction {
     /// Everything on the target is removed first, except the databases admin, config and local.
     /// Prints what it is going to do and asks, unless `--yes` is given. At the end the target
     /// is compared with the snapshot; a difference makes the job fail.
+    ///
+    /// For example: `regrow restore start shop --snapshot latest --target shop --wait`
     Start(StartRestore),
     /// List restores and downloads of a cluster's snapshots, newest first.
     List {
@@ -388,7 +405,7 @@ pub(super) struct StartRestore {
     pub(super) snapshot: String,
 
     /// Name of the cluster whose data is replaced.
-    #[arg(long, value_name = "CLUSTER")]
+    #[arg(long, value_name = "TARGET")]
     pub(super) target: String,
 
     /// Project of the target, by id or name, where it is another one.
