@@ -3,6 +3,7 @@
 //! The job does not need the one who waits: interrupting ends the waiting only, and the service
 //! may be restarted meanwhile.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use api::regrow::{Progress, Restore, Snapshot};
@@ -23,6 +24,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// How long the service may be away, as for a restart, before the waiting is given up.
 const ABSENCE_MAX: Duration = Duration::from_secs(60);
+
+/// How often a bar is drawn anew while nothing is heard.
+const TICK: Duration = Duration::from_millis(500);
 
 /// What can be waited for.
 pub(super) trait Job: DeserializeOwned {
@@ -94,7 +98,7 @@ async fn poll<J: Job>(session: &Session, path: &str, what: &str) -> Result<J, Fa
                 bar.show(&job);
             }
             Err(ClientError::Unreachable { .. }) if last_answer.elapsed() < ABSENCE_MAX => {
-                bar.away();
+                bar.words("the service does not answer, trying again");
             }
             Err(error) => return Err(error.into()),
         }
@@ -113,65 +117,75 @@ pub(super) fn require_success<J: Job>(job: &J, what: &str) -> Result<(), Failure
 }
 
 /// A bar on standard error that only a terminal shows.
-pub(super) struct Bar(ProgressBar);
+pub(super) struct Bar {
+    bar: ProgressBar,
+    style: Cell<&'static str>,
+}
+
+/// Nothing can be counted yet.
+const WORDS: &str = "{prefix}  {msg}  {elapsed}";
+/// How much there is to do is not known.
+const COUNTED: &str = "{prefix}  {decimal_bytes}  {decimal_bytes_per_sec}  {elapsed}";
+/// How much there is to do is known.
+const MEASURED: &str =
+    "{prefix}  {wide_bar} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}";
 
 impl Bar {
     pub(super) fn new(output: Output, what: &str) -> Self {
-        let target = if output.is_watched() && !output.is_json() {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
+        let hidden = ProgressDrawTarget::hidden();
+        let bar = Self {
+            bar: ProgressBar::with_draw_target(None, hidden),
+            style: Cell::new(""),
         };
-        let bar = ProgressBar::with_draw_target(None, target);
-        bar.set_prefix(what.to_owned());
-        bar.set_style(style("{prefix}  {msg}  {elapsed}"));
-        bar.set_message("waiting");
-        bar.enable_steady_tick(Duration::from_millis(500));
-        Self(bar)
+        bar.bar.set_prefix(what.to_owned());
+        bar.words("waiting");
+        // It is shown only now, so that it is never seen in another style.
+        if output.is_watched() && !output.is_json() {
+            bar.bar.set_draw_target(ProgressDrawTarget::stderr());
+            bar.bar.enable_steady_tick(TICK);
+        }
+        bar
     }
 
     fn show(&self, job: &impl Job) {
-        let Some(progress) = job.progress() else {
-            self.0.set_message(match job.status() {
-                Status::Pending => "pending",
-                Status::Queued => "queued",
-                _ => "running",
-            });
-            return;
-        };
-        self.bytes(progress.bytes_done, progress.bytes_total);
+        match (job.progress(), job.status()) {
+            (Some(progress), _) => self.bytes(progress.bytes_done, progress.bytes_total),
+            (None, Status::Pending) => self.words("pending"),
+            (None, Status::Queued) => self.words("queued"),
+            (None, _) => self.words("running"),
+        }
     }
 
     /// Shows how many bytes are done, of how many where that is known.
     pub(super) fn bytes(&self, done: u64, total: Option<u64>) {
         match total.filter(|total| *total > 0) {
             Some(total) => {
+                self.set_style(MEASURED);
                 // What is expected is an estimate; the bar never claims more than all of it.
-                self.0.set_length(total.max(done));
-                self.0.set_style(style(
-                    "{prefix}  {bar:30} {bytes}/{total_bytes}  {bytes_per_sec}",
-                ));
+                self.bar.set_length(total.max(done));
             }
-            None => self
-                .0
-                .set_style(style("{prefix}  {bytes}  {bytes_per_sec}  {elapsed}")),
+            None => self.set_style(COUNTED),
         }
-        self.0.set_position(done);
+        self.bar.set_position(done);
     }
 
-    fn away(&self) {
-        self.0.set_style(style("{prefix}  {msg}  {elapsed}"));
-        self.0
-            .set_message("the service does not answer, trying again");
+    fn words(&self, words: &'static str) {
+        self.set_style(WORDS);
+        self.bar.set_message(words);
+    }
+
+    /// Reading a template takes longer than a piece of a download does.
+    fn set_style(&self, template: &'static str) {
+        if self.style.replace(template) != template {
+            let style = ProgressStyle::with_template(template);
+            self.bar
+                .set_style(style.expect("the templates in this file are valid"));
+        }
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("the templates in this file are valid")
 }
