@@ -6,7 +6,7 @@ mod jobs;
 mod requests;
 mod tools;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
@@ -35,14 +35,14 @@ pub(crate) struct Options {
     /// Measure only the list requests
     #[arg(long)]
     only_requests: bool,
-    /// Measure with a debug build of the product; the figures mean nothing
-    #[arg(long)]
-    debug: bool,
+    /// Measure this binary instead of building one
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
 }
 
 /// Runs all measurements.
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
-    let binary = service::build(!options.debug)?;
+    let binary = options.binary.map_or_else(|| service::build(true), Ok)?;
     let scratch = tempfile::Builder::new().prefix("regrow-bench-").tempdir()?;
     let mongo = RealMongo::replica_set()
         .cache_gb(1.5)
