@@ -212,3 +212,59 @@ fn add_headers(service: &Service, id: &str, headers: &mut HeaderMap) {
 
 /// The form that clients of Atlas parse; there is no hash to tell.
 const VERSION: &str = concat!("gitHash=regrow; versionString=v", env!("CARGO_PKG_VERSION"));
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::extract::Request;
+    use axum::http::{HeaderMap, HeaderValue, header};
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    use super::super::error::Failure;
+    use super::{accepts_gzip, guarded, is_host};
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer_that_tells_nothing() {
+        async fn broken() -> &'static str {
+            let nothing: Option<&str> = None;
+            nothing.expect("the secret of this test")
+        }
+        let app = Router::new()
+            .route("/", get(broken))
+            .layer(from_fn(guarded));
+        let request = Request::get("/").body(Body::empty()).unwrap();
+        let mut response = app.oneshot(request).await.unwrap();
+        assert_eq!(response.status().as_u16(), 500);
+        let Failure(error) = response.extensions_mut().remove::<Failure>().unwrap();
+        assert_eq!(error.code().as_str(), "UNEXPECTED_ERROR");
+        assert!(!error.detail().contains("secret"));
+    }
+
+    #[test]
+    fn gzip_is_accepted_when_it_is_named_with_a_weight() {
+        for (value, expected) in [
+            ("gzip", true),
+            ("deflate, GZIP;q=0.1", true),
+            ("gzip;q=0", false),
+            ("gzip; q=0.0, br", false),
+            ("br", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
+            assert_eq!(accepts_gzip(&headers), expected, "{value}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_address_and_nothing_else() {
+        assert!(is_host("example.net:8080") && is_host("[::1]:8080"));
+        for bad in ["", "a/b", "a b", "user@host", "a\"b", "<script>"] {
+            assert!(!is_host(bad), "{bad}");
+        }
+    }
+}

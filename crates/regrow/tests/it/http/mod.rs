@@ -4,6 +4,7 @@ mod access_lists;
 mod bad_input;
 mod digest;
 mod downloads;
+mod jobs;
 mod lists;
 mod openapi;
 mod resources;

@@ -1,4 +1,4 @@
-//! The OpenAPI document: whole, and the same as the one in the documentation.
+//! The OpenAPI document: whole, and without references that lead nowhere.
 
 use std::collections::BTreeSet;
 

@@ -151,10 +151,14 @@ impl World {
         self.running = Some(self.engine.start());
     }
 
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop_workers(&mut self) {
         if let Some(running) = self.running.take() {
             running.stop().await;
         }
+    }
+
+    pub(crate) async fn stop(mut self) {
+        self.stop_workers().await;
         self.shutdown.cancel();
         self.server.ended().await;
     }
