@@ -95,25 +95,32 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     ])
     .await?;
     let size = loaded.size_bytes;
-    let snapshot = measure_snapshot(&cli, &service, "first_snapshot", size).await?;
+    let take = ["snapshot", "take", CLUSTER, "--wait"];
+    let snapshot = bench
+        .measure_job(&cli, &service, "first_snapshot", &take, size)
+        .await?;
+    let id = snapshot["id"].as_str().context("the snapshot has no id")?;
+    let restore = [
+        "restore",
+        "start",
+        CLUSTER,
+        "--snapshot",
+        id,
+        "--target",
+        CLUSTER,
+    ];
+    let restore = [&restore[..], &["--yes", "--wait"]].concat();
     if !options.only_requests {
-        measure_snapshot(&cli, &service, "next_snapshot_unchanged", size).await?;
-        measure_restore(&cli, &service, &snapshot, size).await?;
         bench
-            .measure_download(&cli, &service, &snapshot, size)
+            .measure_job(&cli, &service, "next_snapshot_unchanged", &take, size)
             .await?;
+    }
+    bench
+        .measure_job(&cli, &service, "restore_and_verify", &restore, size)
+        .await?;
+    if !options.only_requests {
+        bench.measure_download(&cli, &service, id, size).await?;
         tools::measure(&mongo, scratch.path(), size).await?;
-    } else {
-        let line = [
-            "restore",
-            "start",
-            CLUSTER,
-            "--snapshot",
-            &snapshot,
-            "--target",
-            CLUSTER,
-        ];
-        cli.run(&[&line[..], &["--yes", "--wait"]].concat()).await?;
     }
     service.stop().await?;
     bench.measure_requests(options.seconds).await
@@ -134,6 +141,44 @@ impl Bench<'_> {
         let service = Service::start(self.binary, self.data_dir, port, &log).await?;
         let cli = Cli::new(self.binary, service.address(), self.key, false);
         Ok((service, cli))
+    }
+
+    /// Runs a command that waits for a job and reports it: by the clock on the wall from the
+    /// command's start to its end, and by the job's own clock.
+    async fn measure_job(
+        &self,
+        cli: &Cli,
+        service: &Service,
+        figure: &str,
+        command: &[&str],
+        size_bytes: u64,
+    ) -> anyhow::Result<Value> {
+        let started = Instant::now();
+        let job = cli.run(command).await?;
+        let seconds = started.elapsed().as_secs_f64();
+        let own_seconds = self.last_job_seconds()?;
+        let mut more = json!({
+            "own_seconds": own_seconds,
+            "own_mb_per_s": (in_mb(size_bytes) / own_seconds).round(),
+            "peak_mb": service.peak_memory_mb()?,
+        });
+        if let Some(stored) = job["storedBytes"].as_u64() {
+            more["stored_mb"] = json!(in_mb(stored).round());
+        }
+        report(figure, size_bytes, seconds, more);
+        Ok(job)
+    }
+
+    /// Returns how long the last job took by the service's own log.
+    fn last_job_seconds(&self) -> anyhow::Result<f64> {
+        let log =
+            std::fs::read_to_string(self.scratch.join("serve.log")).context("read the log")?;
+        let last = log.rsplit_once("duration_ms=").map(|(_, after)| after);
+        let digits = last.and_then(|after| after.split_whitespace().next());
+        let milliseconds: f64 = digits
+            .and_then(|digits| digits.parse().ok())
+            .context("find how long the job took in the log")?;
+        Ok(milliseconds / 1_000.0)
     }
 
     async fn measure_download(
@@ -183,58 +228,9 @@ impl Bench<'_> {
     }
 }
 
-/// Takes a snapshot and returns its id.
-async fn measure_snapshot(
-    cli: &Cli,
-    service: &Service,
-    figure: &str,
-    size_bytes: u64,
-) -> anyhow::Result<String> {
-    let started = Instant::now();
-    let snapshot = cli.run(&["snapshot", "take", CLUSTER, "--wait"]).await?;
-    let seconds = started.elapsed().as_secs_f64();
-    let own = json!({
-        "own_start": snapshot["startTime"], "own_finish": snapshot["finishTime"],
-        "peak_mb": service.peak_memory_mb()?,
-    });
-    report(figure, size_bytes, seconds, own);
-    snapshot["id"]
-        .as_str()
-        .map(str::to_owned)
-        .context("the snapshot has no id")
-}
-
-async fn measure_restore(
-    cli: &Cli,
-    service: &Service,
-    snapshot: &str,
-    size_bytes: u64,
-) -> anyhow::Result<()> {
-    let started = Instant::now();
-    let line = [
-        "restore",
-        "start",
-        CLUSTER,
-        "--snapshot",
-        snapshot,
-        "--target",
-        CLUSTER,
-    ];
-    let restore = cli.run(&[&line[..], &["--yes", "--wait"]].concat()).await?;
-    let seconds = started.elapsed().as_secs_f64();
-    let own = json!({
-        "own_start": restore["restoreScheduledDate"],
-        "own_finish": restore["restoreFinishedDate"],
-        "peak_mb": service.peak_memory_mb()?,
-    });
-    report("restore_and_verify", size_bytes, seconds, own);
-    Ok(())
-}
-
 /// Prints one figure; `mb_per_s` is of 10^6 bytes of documents, by the clock on the wall.
 fn report(figure: &str, size_bytes: u64, seconds: f64, more: Value) {
-    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-    let megabytes = size_bytes as f64 / 1e6;
+    let megabytes = in_mb(size_bytes);
     let mut line = json!({
         "figure": figure, "mb": megabytes.round(), "seconds": (seconds * 100.0).round() / 100.0,
         "mb_per_s": (megabytes / seconds).round(),
@@ -251,4 +247,10 @@ fn report(figure: &str, size_bytes: u64, seconds: f64, more: Value) {
 )]
 fn print(line: &Value) {
     println!("{line}");
+}
+
+/// Returns a size in MB of 10^6 bytes.
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+fn in_mb(size_bytes: u64) -> f64 {
+    size_bytes as f64 / 1e6
 }
