@@ -438,3 +438,6 @@ fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, ClientError> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! The binary: parses, makes the runtime, runs, and turns a failure into an exit code.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use regrow::cli::{self, Failure};
 
@@ -10,7 +11,12 @@ fn main() -> ExitCode {
         Err(stopped) => return stopped.report(),
     };
     let format = arguments.output;
-    let outcome = runtime().and_then(|runtime| runtime.block_on(cli::run(arguments)));
+    let outcome = runtime().and_then(|runtime| {
+        let outcome = runtime.block_on(cli::run(arguments));
+        // Whoever asks twice to end it doesn't want to wait for a slow disk.
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        outcome
+    });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(format),

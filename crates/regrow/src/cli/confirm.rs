@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use super::args::Yes;
 use super::exit::{Exit, Failure};
-use super::output::Output;
+use super::output::{Output, printable};
 
 /// Tells what is going to happen and returns only when somebody agreed to it, by `--yes` or by
 /// typing `name`.
@@ -12,20 +12,22 @@ use super::output::Output;
 /// # Errors
 /// When nobody can be asked, or when the answer was another.
 pub(super) fn confirm(plan: &str, name: &str, yes: Yes, output: Output) -> Result<(), Failure> {
-    output.remark(plan);
     if yes.yes {
+        output.remark(plan);
         return Ok(());
     }
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    // From here on somebody has to see it, even where remarks are not wanted.
+    let mut stderr = io::stderr().lock();
+    let failed = |error| Failure::unexpected("ask for confirmation", &error);
+    writeln!(stderr, "{}", printable(plan)).map_err(failed)?;
+    if !io::stdin().is_terminal() || !stderr.is_terminal() {
         return Err(
             Failure::usage("nothing was done, because nobody can be asked here")
                 .hint("add --yes to go on without being asked"),
         );
     }
-    // The question must be seen, even where remarks are not wanted.
-    let mut stderr = io::stderr().lock();
-    let asked = write!(stderr, "type {name} to go on: ").and_then(|()| stderr.flush());
-    asked.map_err(|error| Failure::unexpected("ask for confirmation", &error))?;
+    let asked = write!(stderr, "type {} to go on: ", printable(name));
+    asked.and_then(|()| stderr.flush()).map_err(failed)?;
     let mut answer = String::new();
     let read = io::stdin().read_line(&mut answer);
     read.map_err(|error| Failure::unexpected("read the answer", &error))?;

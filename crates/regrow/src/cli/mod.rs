@@ -78,8 +78,10 @@ impl Stopped {
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, Stopped> {
     let words: Vec<OsString> = words.into_iter().collect();
     Arguments::try_parse_from(&words).map_err(|error| {
-        let is_json = |word: &OsString| word == "json" || word == "--output=json";
-        let format = if words.iter().any(is_json) {
+        // Nothing was understood, so it is looked for by hand.
+        let is_json = |pair: &[OsString]| pair[0] == "--output" && pair[1] == "json";
+        let is_wanted = words.windows(2).any(is_json) || words.contains(&"--output=json".into());
+        let format = if is_wanted {
             Format::Json
         } else {
             Format::Table

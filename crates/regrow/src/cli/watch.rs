@@ -97,13 +97,22 @@ async fn poll<J: Job>(session: &Session, path: &str, what: &str) -> Result<J, Fa
                 last_answer = Instant::now();
                 bar.show(&job);
             }
-            Err(ClientError::Unreachable { .. }) if last_answer.elapsed() < ABSENCE_MAX => {
+            Err(error) if is_passing(&error) && last_answer.elapsed() < ABSENCE_MAX => {
                 bar.words("the service does not answer, trying again");
             }
             Err(error) => return Err(error.into()),
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 3 / 2).min(PAUSE_MAX);
+    }
+}
+
+/// Returns whether the service may answer the same request a little later.
+fn is_passing(error: &ClientError) -> bool {
+    match error {
+        ClientError::Unreachable { .. } => true,
+        ClientError::Refused { status, .. } => *status >= 500,
+        _ => false,
     }
 }
 

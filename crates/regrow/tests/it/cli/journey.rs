@@ -8,7 +8,6 @@ async fn mongo_with_user() -> RealMongo {
     let mongo = RealMongo::replica_set().with_auth().start().await.unwrap();
     let roles = [
         ("backup", "admin"),
-        ("restore", "admin"),
         ("readWriteAnyDatabase", "admin"),
         ("dbAdminAnyDatabase", "admin"),
     ];
