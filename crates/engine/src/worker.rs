@@ -102,7 +102,7 @@ async fn run_job(engine: &Engine, lease: Lease, shutdown: &CancellationToken) {
         }
         () = shutdown.cancelled() => {
             if let Err(error) = engine.parts.meta.job_release(&lease, engine.now()).await {
-                tracing::warn!(job.id = %lease.job.id, error = ?error, "a lease was not given back");
+                tracing::warn!(job.id = %lease.job.id, error = ?error, "a lease was kept");
             }
             None
         }

@@ -23,8 +23,9 @@ const BATCH_BYTES: usize = 1 << 20;
 const BATCHES: usize = 64;
 const WORDS: &str = "amount order customer address street shipped pending invoice total currency \
     euro dollar paid returned warehouse north south east west green blue yellow large small medium \
-    monday tuesday wednesday thursday friday january march may july october quantity price discount \
-    voucher express standard parcel letter signature weight height length width country region city";
+    monday tuesday wednesday thursday friday january march may july october quantity price \
+    discount voucher express standard parcel letter signature weight height length width country \
+    region city";
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<(), Failure> {

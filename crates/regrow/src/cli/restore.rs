@@ -91,7 +91,8 @@ fn plan(snapshot: &Snapshot, target: &Cluster, project: &Group) -> String {
          from    snapshot {} of cluster {}, finished {taken}\n\
          remove  EVERY database on {}, except admin, config and local\n\
          write   {content}; then compare all of it with the snapshot\n\
-         What was written to {} after the snapshot is lost. Nothing else must write to it meanwhile.",
+         What was written to {} after the snapshot is lost. \
+         Nothing else must write to it meanwhile.",
         target.name,
         project.name,
         target.hosts.join(","),

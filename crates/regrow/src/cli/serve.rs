@@ -53,7 +53,8 @@ pub(super) async fn run(command: Serve, output: Output) -> Result<(), Failure> {
             Ok(())
         }
         name = signals.next() => {
-            Err(Failure::new(Exit::Interrupted, format!("ended at once, because of a second {name}")))
+            let why = format!("ended at once, because of a second {name}");
+            Err(Failure::new(Exit::Interrupted, why))
         }
     }
 }

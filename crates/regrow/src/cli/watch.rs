@@ -78,8 +78,8 @@ pub(super) async fn until_ended<J: Job>(
     tokio::select! {
         ended = poll(session, path, what) => ended,
         _ = tokio::signal::ctrl_c() => {
-            Err(Failure::new(Exit::Interrupted, format!("stopped waiting for {what}, which goes on"))
-                .hint(format!("wait again: {again}")))
+            let why = format!("stopped waiting for {what}, which goes on");
+            Err(Failure::new(Exit::Interrupted, why).hint(format!("wait again: {again}")))
         }
     }
 }

@@ -76,7 +76,8 @@ proptest! {
     ) {
         let tree = lengths.iter().enumerate().map(|(index, lengths)| {
             let numbered = lengths.iter().enumerate();
-            let documents = numbered.map(|(at, &length)| document((index * 1_000 + at) as u64, length));
+            let number = |at: usize| (index * 1_000 + at) as u64;
+            let documents = numbered.map(|(at, &length)| document(number(at), length));
             (format!("c{index}"), documents.collect())
         });
         let options = WriteOptions { block_bytes, pack_bytes, workers, compression_level: 1 };
