@@ -194,7 +194,14 @@ async fn perform_snapshot(
     let cluster = meta.cluster(lease.job.cluster_id).await.map_err(shown)?;
     let cluster = cluster.ok_or("the cluster is gone")?;
     let taken = job::snapshot::take(engine, &cluster, id, counter, shutdown).await;
-    let (manifest, version) = taken.map_err(|error| in_words(&error))?;
+    let (manifest, version) = match taken {
+        Ok(taken) => taken,
+        Err(error) => {
+            // What it wrote is of no use to anyone, and a full disk needs the space now.
+            reconcile::retention::sweep(engine, Duration::ZERO).await;
+            return Err(in_words(&error));
+        }
+    };
     let outcome = job::snapshot::outcome(&manifest);
     let recorded = meta
         .snapshot_completed(lease, engine.now(), &version, &outcome)
@@ -234,8 +241,12 @@ pub(crate) fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        words.push_str(": ");
-        words.push_str(&error.to_string());
+        let text = error.to_string();
+        // Some libraries repeat their cause in their own words.
+        if !words.ends_with(&text) {
+            words.push_str(": ");
+            words.push_str(&text);
+        }
         cause = error.source();
     }
     words

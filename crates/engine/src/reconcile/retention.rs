@@ -23,7 +23,7 @@ pub(crate) async fn reconcile(engine: &Engine) -> Result<(), Error> {
     for id in engine.parts.meta.manifests_to_forget().await? {
         forget(engine, id).await;
     }
-    sweep(engine).await;
+    sweep(engine, GRACE).await;
     Ok(())
 }
 
@@ -70,14 +70,16 @@ pub(crate) async fn forget(engine: &Engine, id: SnapshotId) {
     }
 }
 
-async fn sweep(engine: &Engine) {
+/// Deletes packs that have been seen without any manifest for `grace`; with none, at once. A
+/// download of a snapshot that was just deleted breaks off where that takes its packs.
+pub(crate) async fn sweep(engine: &Engine, grace: Duration) {
     // The object store stamps objects by the machine's clock, not by the engine's.
     #[expect(
         clippy::disallowed_methods,
         reason = "compared with the object store's own times"
     )]
     let now = SystemTime::now();
-    match engine.parts.repository.sweep(GRACE, now).await {
+    match engine.parts.repository.sweep(grace, now).await {
         Ok(swept) if swept.packs > 0 => {
             tracing::info!(
                 packs = swept.packs,
