@@ -3,6 +3,8 @@
 //! The archive is made while it is sent, so its length is not known and parts of it cannot be
 //! asked for; the answer says so. Its entity tag is true: the same snapshot gives the same bytes.
 
+use std::convert::Infallible;
+
 use api::{ApiError, Code};
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -11,6 +13,8 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::Response;
+use bytes::Bytes;
+use futures::stream;
 use model::Error;
 
 use super::super::Service;
@@ -34,7 +38,8 @@ pub(crate) async fn fetch(
     let unchanged = is_known(request.headers(), &entity_tag);
     let disposition = format!("attachment; filename=\"{}\"", archive.file_name());
     let body = match *request.method() {
-        Method::HEAD => Body::empty(),
+        // A body of unknown length, as GET has: an empty one would claim a length of 0.
+        Method::HEAD => Body::from_stream(stream::empty::<Result<Bytes, Infallible>>()),
         _ if unchanged => Body::empty(),
         _ => Body::from_stream(archive.stream()),
     };
