@@ -11,7 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use vault::{
-    Batch, CheckOptions, CollectionEntry, KeyEncryptionKey, ReadOptions, Repository,
+    Batch, CheckOptions, CollectionEntry, KeyEncryptionKey, Manifest, ReadOptions, Repository,
     SnapshotHeader, SnapshotId, Source, Span, Store, WriteOptions,
 };
 
@@ -53,6 +53,7 @@ async fn main() -> Result<(), Failure> {
     let bytes = first? + second?;
     let manifest = writer.commit(header()).await?;
     meter.report("write", bytes)?;
+    let manifest = rewrite(&repository, manifest, &batches, megabytes).await?;
 
     let meter = Meter::start();
     for collection in &manifest.collections {
@@ -76,6 +77,53 @@ async fn main() -> Result<(), Failure> {
     )?;
     writeln!(out, "sound   {}", report.problems.is_empty())?;
     Ok(())
+}
+
+/// Writes the same documents upon the snapshot, then with one in a hundred changed.
+async fn rewrite(
+    repository: &Repository,
+    first: Manifest,
+    batches: &[Batch],
+    megabytes: usize,
+) -> Result<Manifest, Failure> {
+    let changed: Vec<Batch> = batches.iter().map(change).collect();
+    let steps = [("again", 2, batches), ("1 %", 3, changed.as_slice())];
+    for (step, number, batches) in steps {
+        let meter = Meter::start();
+        let writer = repository.begin_upon(WriteOptions::default(), Some(&first));
+        let (one, other) = tokio::join!(
+            write(&writer, "first", batches, megabytes / 2),
+            write(&writer, "second", batches, megabytes / 2)
+        );
+        let bytes = one? + other?;
+        let header = SnapshotHeader {
+            snapshot: SnapshotId([number; 12]),
+            ..header()
+        };
+        let totals = writer.commit(header).await?.totals;
+        meter.report(step, bytes)?;
+        writeln!(
+            std::io::stdout(),
+            "        {:?} shared, {:?} new, {} bytes stored",
+            totals.documents_shared,
+            totals.documents_new,
+            totals.stored_bytes
+        )?;
+    }
+    Ok(repository.manifest(SnapshotId([3; 12])).await?)
+}
+
+/// Changes one document in a hundred: its token, which no compression shrinks much.
+fn change(batch: &Batch) -> Batch {
+    let mut bytes = batch.bytes.to_vec();
+    for span in batch.documents.iter().step_by(100) {
+        let token = span.id_end as usize..span.id_end as usize + 64;
+        bytes[token].reverse();
+    }
+    Batch {
+        bytes: Bytes::from(bytes),
+        documents: batch.documents.clone(),
+    }
 }
 
 async fn write(

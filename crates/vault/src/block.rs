@@ -6,30 +6,35 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::error::Error;
+use crate::keys::{DOCUMENT_HASH_BYTES, IDENTITY_HASH_BYTES};
+
+/// Identity hash and document hash of a document.
+pub(crate) type Hashes = ([u8; IDENTITY_HASH_BYTES], [u8; DOCUMENT_HASH_BYTES]);
 
 /// Most documents in one block, so that its sidecar stays near 2 MiB however small they are.
 pub(crate) const BLOCK_DOCUMENTS_MAX: usize = 1 << 16;
 
-/// Live documents of one block, verified.
-#[derive(Clone, Debug)]
+/// Consecutive live documents, verified; they may come from several stored blocks.
+#[derive(Clone, Debug, Default)]
 pub struct Block {
-    bytes: Bytes,
-    live: Vec<Range<u32>>,
+    parts: Vec<Bytes>,
+    /// Which part, and where in it.
+    live: Vec<(u32, Range<u32>)>,
 }
 
 impl Block {
     /// Returns the live documents in order.
     pub fn documents(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.live
-            .iter()
-            .map(|range| &self.bytes[range.start as usize..range.end as usize])
+        self.live.iter().map(|(part, range)| {
+            &self.parts[*part as usize][range.start as usize..range.end as usize]
+        })
     }
 
     /// Returns the live documents in order, each sharing the block's memory.
     pub fn shared_documents(&self) -> impl ExactSizeIterator<Item = Bytes> {
-        self.live
-            .iter()
-            .map(|range| self.bytes.slice(range.start as usize..range.end as usize))
+        self.live.iter().map(|(part, range)| {
+            self.parts[*part as usize].slice(range.start as usize..range.end as usize)
+        })
     }
 
     /// Returns the number of live documents.
@@ -39,29 +44,21 @@ impl Block {
 
     /// Returns the sum of the lengths of the live documents, in bytes.
     pub fn bytes_len(&self) -> usize {
-        self.live.iter().map(ExactSizeIterator::len).sum()
+        self.live.iter().map(|(_, range)| range.len()).sum()
     }
 
-    /// Returns the bytes that the block keeps in memory.
-    pub(crate) fn held_bytes(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Picks the documents of `runs` (first ordinal, count) out of a block's plain bytes.
-    pub(crate) fn select(plain: Vec<u8>, runs: &[(u32, u32)]) -> Result<Block, String> {
-        let documents = parse(&plain)?;
-        let mut live = Vec::with_capacity(documents.len());
-        for &(first, count) in runs {
-            let run = first as usize..first as usize + count as usize;
-            let run = documents
-                .get(run)
-                .ok_or("a run ends after the last document")?;
-            live.extend_from_slice(run);
+    /// Adds documents that lie at these places in the plain bytes of a stored block.
+    pub(crate) fn add(&mut self, plain: &Bytes, documents: &[Range<u32>]) {
+        if self
+            .parts
+            .last()
+            .is_none_or(|last| last.as_ptr() != plain.as_ptr())
+        {
+            self.parts.push(plain.clone());
         }
-        Ok(Block {
-            bytes: Bytes::from(plain),
-            live,
-        })
+        let part = u32::try_from(self.parts.len() - 1).expect("a block has few parts");
+        self.live
+            .extend(documents.iter().map(|range| (part, range.clone())));
     }
 }
 
@@ -78,6 +75,8 @@ pub(crate) struct Entry {
 pub(crate) struct OpenBlock {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+    /// Hashes of the first documents, where they are known already.
+    hashes: Vec<Hashes>,
 }
 
 impl OpenBlock {
@@ -101,6 +100,22 @@ impl OpenBlock {
             identity_start: identity.start,
             identity_length: identity.end - identity.start,
         });
+    }
+
+    /// Adds a document whose hashes are known; the block must hold no other ones.
+    pub(crate) fn push_hashed(&mut self, document: &[u8], hashes: Hashes, block_bytes: usize) {
+        assert_eq!(
+            self.hashes.len(),
+            self.entries.len(),
+            "all hashes are known"
+        );
+        self.push(document, 0..0, block_bytes);
+        self.hashes.push(hashes);
+    }
+
+    /// Returns the hashes of the documents, where they are known.
+    pub(crate) fn hashes(&self) -> Option<&[Hashes]> {
+        (self.hashes.len() == self.entries.len()).then_some(&self.hashes)
     }
 
     /// Makes room: a small collection should not pay for a whole block, a full block should not be
@@ -212,12 +227,16 @@ mod tests {
     fn documents_are_found_again() {
         let plain = plain(&[b"one", b"", b"three"]);
         assert_eq!(parse(&plain), Ok(vec![0..3, 3..3, 3..8]));
-        let block = Block::select(plain, &[(0, 1), (2, 1)]).unwrap();
+        let (plain, other) = (Bytes::from(plain), Bytes::from_static(b"another"));
+        let mut block = Block::default();
+        block.add(&plain, std::slice::from_ref(&(0..3)));
+        block.add(&other, std::slice::from_ref(&(2..4)));
+        block.add(&plain, std::slice::from_ref(&(3..8)));
         assert_eq!(
             block.documents().collect::<Vec<_>>(),
-            [b"one".as_slice(), b"three"]
+            [b"one".as_slice(), b"ot", b"three"]
         );
-        assert_eq!((block.document_count(), block.bytes_len()), (2, 8));
+        assert_eq!((block.document_count(), block.bytes_len()), (3, 10));
     }
 
     #[test]
@@ -231,7 +250,6 @@ mod tests {
         }
         assert!(parse(&[0xff; 4]).is_err());
         assert!(parse(&[0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0]).is_err());
-        assert!(Block::select(good, &[(1, 2)]).is_err());
     }
 
     #[test]

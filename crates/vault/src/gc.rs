@@ -64,6 +64,11 @@ pub(crate) async fn sweep(
             swept.waiting += 1;
             continue;
         }
+        // A writer may have begun upon a snapshot that was forgotten just before.
+        if repository.pins.contains(id) {
+            swept.waiting += 1;
+            continue;
+        }
         delete(repository, &listed, &tomb).await?;
         swept.packs += 1;
         swept.bytes += listed.bytes;

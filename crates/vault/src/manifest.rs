@@ -90,6 +90,12 @@ pub struct Totals {
     /// Bytes of the packs written for this snapshot.
     #[n(3)]
     pub stored_bytes: u64,
+    /// Live documents that an earlier snapshot had stored; `None` where that was not counted.
+    #[n(4)]
+    pub documents_shared: Option<u64>,
+    /// Live documents stored for this snapshot; `None` where that was not counted.
+    #[n(5)]
+    pub documents_new: Option<u64>,
 }
 
 /// One collection of a snapshot.
@@ -300,6 +306,8 @@ mod tests {
                 bytes: 80,
                 blocks: 1,
                 stored_bytes: 500,
+                documents_shared: None,
+                documents_new: None,
             },
         }
     }

@@ -9,6 +9,10 @@ use crate::id::{BlockId, PackId};
 
 /// Most blocks a writer puts into one page.
 pub(crate) const PAGE_BLOCKS_MAX: usize = 512;
+/// Fewest blocks a writer puts into a page that is not its collection's last.
+pub(crate) const PAGE_BLOCKS_MIN: usize = 16;
+/// Most runs a writer puts into one page.
+pub(crate) const PAGE_RUNS_MAX: usize = 4096;
 /// Most bytes a page may claim before compression.
 pub(crate) const PAGE_BYTES_MAX: usize = 64 << 20;
 

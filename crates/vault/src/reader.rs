@@ -2,14 +2,16 @@
 //! read, every block verified before it is yielded. What is read ahead is bounded in bytes. Must
 //! never yield bytes that failed a check, nor go on after a failure.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::Stream;
+use futures::future::{BoxFuture, Shared};
+use futures::{FutureExt, Stream};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::block::Block;
+use crate::block::{self, Block};
 use crate::error::Error;
 use crate::frame::{FrameKind, RawLength};
 use crate::id::PackId;
@@ -18,6 +20,9 @@ use crate::pack;
 use crate::page::{BlockReference, PAGE_BYTES_MAX, Page};
 use crate::repository::Inner;
 use crate::task::{blocking, ended};
+
+/// Most bytes of documents in what is yielded at a time, unless one run has more.
+const YIELD_BYTES: usize = 1 << 20;
 
 /// How much a reader may hold.
 #[derive(Clone, Debug)]
@@ -43,9 +48,10 @@ pub(crate) fn blocks(
     let reader = Reader {
         repository,
         pages: collection.pages.clone().into(),
-        groups: VecDeque::new(),
+        chunks: VecDeque::new(),
         in_flight: VecDeque::new(),
         ready: VecDeque::new(),
+        recent: Recent::default(),
         held_bytes: 0,
         read_ahead_bytes: options.read_ahead_bytes,
     };
@@ -103,27 +109,32 @@ pub(crate) fn open_block(
     Ok(plain)
 }
 
-/// One block and which of its documents are wanted.
-struct Wanted {
-    block: BlockReference,
-    runs: Vec<(u32, u32)>,
+/// The plain bytes of a block that is being read; all who want it share one read.
+type Fetched = Shared<BoxFuture<'static, Result<Bytes, Error>>>;
+
+/// Consecutive runs whose blocks fit in a part of the budget.
+struct Chunk {
+    blocks: Vec<(PackId, BlockReference)>,
+    /// Index into `blocks`, first, count.
+    runs: Vec<(usize, u32, u32)>,
+    held_bytes: usize,
 }
 
-/// Blocks that one ranged read brings.
-struct Group {
-    pack: PackId,
-    start: u64,
-    end: u64,
-    held_bytes: usize,
-    wanted: Vec<Wanted>,
+/// A chunk whose blocks are being read.
+struct InFlight {
+    chunk: Chunk,
+    tasks: Vec<Task>,
+    fetched: Vec<Fetched>,
 }
 
 struct Reader {
     repository: Arc<Inner>,
     pages: VecDeque<PageReference>,
-    groups: VecDeque<Group>,
-    in_flight: VecDeque<(usize, Task)>,
+    chunks: VecDeque<Chunk>,
+    in_flight: VecDeque<InFlight>,
+    /// What is given back to the budget when a block is yielded.
     ready: VecDeque<(usize, Block)>,
+    recent: Recent,
     held_bytes: usize,
     read_ahead_bytes: usize,
 }
@@ -136,13 +147,15 @@ impl Reader {
                 self.held_bytes -= bytes;
                 return Ok(Some(block));
             }
-            let Some((bytes, task)) = self.in_flight.pop_front() else {
+            let Some(in_flight) = self.in_flight.pop_front() else {
                 return Ok(None);
             };
-            self.held_bytes -= bytes;
-            for block in task.result().await? {
-                self.held_bytes += block.held_bytes();
-                self.ready.push_back((block.held_bytes(), block));
+            let bytes = in_flight.chunk.held_bytes;
+            let blocks = in_flight.blocks().await?;
+            self.ready
+                .extend(blocks.into_iter().map(|block| (0, block)));
+            if let Some(last) = self.ready.back_mut() {
+                last.0 = bytes;
             }
         }
     }
@@ -150,118 +163,217 @@ impl Reader {
     /// Starts reads until the budget is used; one is always allowed, however large its block.
     async fn read_ahead(&mut self) -> Result<(), Error> {
         while self.held_bytes < self.read_ahead_bytes {
-            let Some(group) = self.next_group().await? else {
+            let Some(chunk) = self.next_chunk().await? else {
                 return Ok(());
             };
-            let fits = self.held_bytes + group.held_bytes <= self.read_ahead_bytes;
+            let fits = self.held_bytes + chunk.held_bytes <= self.read_ahead_bytes;
             if !fits && self.held_bytes > 0 {
-                self.groups.push_front(group);
+                self.chunks.push_front(chunk);
                 return Ok(());
             }
-            self.held_bytes += group.held_bytes;
-            let bytes = group.held_bytes;
-            let task = tokio::spawn(read_group(self.repository.clone(), group));
-            self.in_flight.push_back((bytes, Task(task)));
+            self.held_bytes += chunk.held_bytes;
+            let in_flight = self.start(chunk);
+            self.in_flight.push_back(in_flight);
         }
         Ok(())
     }
 
-    async fn next_group(&mut self) -> Result<Option<Group>, Error> {
-        while self.groups.is_empty() {
+    async fn next_chunk(&mut self) -> Result<Option<Chunk>, Error> {
+        while self.chunks.is_empty() {
             let Some(page) = self.pages.pop_front() else {
                 return Ok(None);
             };
             let page = read_page(&self.repository, &page).await?;
             // A quarter of the budget, so that fetching, opening and consuming overlap.
-            self.groups = plan(page, self.read_ahead_bytes / 4);
+            self.chunks = plan(&page, self.read_ahead_bytes / 4);
         }
-        Ok(self.groups.pop_front())
+        Ok(self.chunks.pop_front())
     }
-}
 
-/// Cuts a page's runs into groups of neighbouring blocks.
-fn plan(page: Page, group_bytes: usize) -> VecDeque<Group> {
-    let mut wanted: Vec<Wanted> = Vec::new();
-    let mut last = None;
-    for run in &page.runs {
-        match wanted.last_mut() {
-            Some(previous) if last == Some(run.block) => previous.runs.push((run.first, run.count)),
-            _ => wanted.push(Wanted {
-                block: page.blocks[run.block as usize].clone(),
-                runs: vec![(run.first, run.count)],
-            }),
-        }
-        last = Some(run.block);
-    }
-    let mut groups: VecDeque<Group> = VecDeque::new();
-    for wanted in wanted {
-        let block = &wanted.block;
-        let pack = page.pack_of(block);
-        let end = block.offset + u64::from(block.length);
-        let held_bytes = block.raw_length as usize;
-        match groups.back_mut() {
-            Some(group)
-                if group.pack == pack
-                    && group.end == block.offset
-                    && group.held_bytes + held_bytes <= group_bytes =>
-            {
-                group.end = end;
-                group.held_bytes += held_bytes;
-                group.wanted.push(wanted);
+    /// Starts to read the blocks of a chunk that were not read just before.
+    fn start(&mut self, chunk: Chunk) -> InFlight {
+        let mut groups: Vec<Group> = Vec::new();
+        let mut missing: Vec<&(PackId, BlockReference)> = Vec::new();
+        for block in &chunk.blocks {
+            if self.recent.get(block).is_none() {
+                missing.push(block);
             }
-            _ => {
-                let start = block.offset;
-                groups.push_back(Group {
-                    pack,
-                    start,
+        }
+        missing.sort_unstable_by_key(|(pack, block)| (*pack, block.offset));
+        for (pack, block) in missing {
+            let (sender, receiver) = oneshot::channel();
+            // A reader that is gone asks for nothing, and a task that is gone was asked first.
+            let fetched = receiver.then(async |received: Result<_, _>| match received {
+                Ok(result) => result,
+                Err(_) => std::future::pending().await,
+            });
+            self.recent.add(*pack, block, fetched.boxed().shared());
+            let wanted = (block.clone(), sender);
+            let end = block.offset + u64::from(block.length);
+            match groups.last_mut() {
+                Some(group) if group.pack == *pack && group.end == block.offset => {
+                    group.end = end;
+                    group.wanted.push(wanted);
+                }
+                _ => groups.push(Group {
+                    pack: *pack,
+                    start: block.offset,
                     end,
-                    held_bytes,
                     wanted: vec![wanted],
-                });
+                }),
             }
         }
+        let fetched = chunk.blocks.iter().map(|block| {
+            let fetched = self.recent.get(block);
+            fetched.expect("what was missing was added above")
+        });
+        let fetched = fetched.collect();
+        self.recent.shrink(self.read_ahead_bytes / 2);
+        let read = |group| Task(tokio::spawn(read_group(self.repository.clone(), group)));
+        InFlight {
+            tasks: groups.into_iter().map(read).collect(),
+            fetched,
+            chunk,
+        }
     }
-    groups
 }
 
-async fn read_group(repository: Arc<Inner>, group: Group) -> Result<Vec<Block>, Error> {
+/// Blocks that were asked for last: runs of a snapshot that was written upon another one go back
+/// and forth between old and new blocks.
+#[derive(Default)]
+struct Recent {
+    blocks: VecDeque<((PackId, u32), usize, Fetched)>,
+}
+
+impl Recent {
+    /// Returns a block and makes it the most recent one.
+    fn get(&mut self, (pack, block): &(PackId, BlockReference)) -> Option<Fetched> {
+        let place = (*pack, block.ordinal);
+        let at = self.blocks.iter().position(|known| known.0 == place)?;
+        let known = self.blocks.remove(at)?;
+        let fetched = known.2.clone();
+        self.blocks.push_back(known);
+        Some(fetched)
+    }
+
+    fn add(&mut self, pack: PackId, block: &BlockReference, fetched: Fetched) {
+        let bytes = block.raw_length as usize;
+        self.blocks
+            .push_back(((pack, block.ordinal), bytes, fetched));
+    }
+
+    /// Forgets the oldest blocks until the others have at most so many bytes.
+    fn shrink(&mut self, bytes_max: usize) {
+        let mut bytes: usize = self.blocks.iter().map(|known| known.1).sum();
+        while bytes > bytes_max {
+            let oldest = self.blocks.pop_front();
+            bytes -= oldest.map_or(bytes, |oldest| oldest.1);
+        }
+    }
+}
+
+/// Cuts a page's runs into chunks.
+fn plan(page: &Page, chunk_bytes: usize) -> VecDeque<Chunk> {
+    let mut chunks: VecDeque<Chunk> = VecDeque::new();
+    // Index of each block in the open chunk.
+    let mut places: HashMap<u32, usize> = HashMap::new();
+    for run in &page.runs {
+        let block = &page.blocks[run.block as usize];
+        let bytes = block.raw_length as usize;
+        let full = chunks
+            .back()
+            .is_none_or(|chunk| chunk.held_bytes + bytes > chunk_bytes);
+        if full && !places.contains_key(&run.block) {
+            places.clear();
+            chunks.push_back(Chunk {
+                blocks: Vec::new(),
+                runs: Vec::new(),
+                held_bytes: 0,
+            });
+        }
+        let chunk = chunks.back_mut().expect("a chunk was begun above");
+        let at = *places.entry(run.block).or_insert_with(|| {
+            chunk.held_bytes += bytes;
+            chunk.blocks.push((page.pack_of(block), block.clone()));
+            chunk.blocks.len() - 1
+        });
+        chunk.runs.push((at, run.first, run.count));
+    }
+    chunks
+}
+
+impl InFlight {
+    /// Returns the documents of the chunk, in blocks of about a megabyte.
+    async fn blocks(self) -> Result<Vec<Block>, Error> {
+        for task in self.tasks {
+            task.wait().await;
+        }
+        let mut plain = Vec::with_capacity(self.fetched.len());
+        for (fetched, (pack, block)) in self.fetched.into_iter().zip(&self.chunk.blocks) {
+            let bytes = fetched.await?;
+            let documents = block::parse(&bytes).map_err(|reason| corrupt(*pack, block, &reason));
+            plain.push((bytes, documents?));
+        }
+        let mut blocks = vec![Block::default()];
+        let mut bytes = 0;
+        for (at, first, count) in self.chunk.runs {
+            let (plain, documents) = &plain[at];
+            let run = documents.get(first as usize..first as usize + count as usize);
+            let run = run.ok_or_else(|| {
+                let (pack, block) = &self.chunk.blocks[at];
+                corrupt(*pack, block, "a run ends after the last document")
+            })?;
+            let run_bytes: usize = run.iter().map(ExactSizeIterator::len).sum();
+            if bytes > 0 && bytes + run_bytes > YIELD_BYTES {
+                blocks.push(Block::default());
+                bytes = 0;
+            }
+            bytes += run_bytes;
+            let open = blocks.last_mut().expect("there is one from the start");
+            open.add(plain, run);
+        }
+        Ok(blocks)
+    }
+}
+
+fn corrupt(pack: PackId, block: &BlockReference, reason: &str) -> Error {
+    let reason = format!("frame {}: {reason}", block.ordinal);
+    Error::corrupt(pack::object_name(pack), reason)
+}
+
+/// Blocks that one ranged read brings, and who waits for each.
+struct Group {
+    pack: PackId,
+    start: u64,
+    end: u64,
+    wanted: Vec<(BlockReference, oneshot::Sender<Result<Bytes, Error>>)>,
+}
+
+async fn read_group(repository: Arc<Inner>, group: Group) {
     let object = pack::object_name(group.pack);
-    let sealed = repository
-        .store
-        .get_range(&object, group.start..group.end)
-        .await?;
+    let range = group.start..group.end;
+    let sealed = repository.store.get_range(&object, range).await;
     blocking(move || {
-        let open = |wanted: &Wanted| open_wanted(&repository, &group, wanted, &sealed);
-        group.wanted.iter().map(open).collect()
+        for (block, waiting) in group.wanted {
+            let opened = sealed.clone().and_then(|sealed| {
+                let start = usize::try_from(block.offset - group.start).expect("it is in memory");
+                let sealed = sealed[start..start + block.length as usize].to_vec();
+                open_block(&repository, group.pack, &block, sealed)
+            });
+            // Whoever wanted it may be gone.
+            drop(waiting.send(opened.map(Bytes::from)));
+        }
     })
-    .await
-}
-
-fn open_wanted(
-    repository: &Inner,
-    group: &Group,
-    wanted: &Wanted,
-    sealed: &Bytes,
-) -> Result<Block, Error> {
-    let block = &wanted.block;
-    let start = usize::try_from(block.offset - group.start).expect("a group fits in memory");
-    let sealed = sealed[start..start + block.length as usize].to_vec();
-    let plain = open_block(repository, group.pack, block, sealed)?;
-    Block::select(plain, &wanted.runs).map_err(|reason| {
-        Error::corrupt(
-            pack::object_name(group.pack),
-            format!("frame {}: {reason}", block.ordinal),
-        )
-    })
+    .await;
 }
 
 /// A task that ends with whoever waits for it.
-struct Task(JoinHandle<Result<Vec<Block>, Error>>);
+struct Task(JoinHandle<()>);
 
 impl Task {
-    async fn result(mut self) -> Result<Vec<Block>, Error> {
+    async fn wait(mut self) {
         match (&mut self.0).await {
-            Ok(result) => result,
+            Ok(()) => {}
             Err(error) => ended(error).await,
         }
     }

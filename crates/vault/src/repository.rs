@@ -75,7 +75,16 @@ impl Repository {
 
     /// Begins a snapshot. Must be called within a Tokio runtime.
     pub fn begin(&self, options: WriteOptions) -> SnapshotWriter {
-        SnapshotWriter::new(self.inner.clone(), options)
+        self.begin_upon(options, None)
+    }
+
+    /// Begins a snapshot that refers to documents of `base`, a snapshot of this repository, where
+    /// it has them. Must be called within a Tokio runtime.
+    ///
+    /// The base's packs are kept from the sweep while the writer is open. What cannot be read of
+    /// the base is stored anew, with a warning in the log.
+    pub fn begin_upon(&self, options: WriteOptions, base: Option<&Manifest>) -> SnapshotWriter {
+        SnapshotWriter::new(self.inner.clone(), options, base.cloned())
     }
 
     /// Reads the valid manifest of a snapshot. Fails with `Missing` where there is none.
@@ -208,6 +217,11 @@ impl Pins {
                 pins.remove(&id);
             }
         }
+    }
+
+    pub(crate) fn contains(&self, id: PackId) -> bool {
+        let pins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pins.contains_key(&id)
     }
 
     pub(crate) fn all(&self) -> HashSet<PackId> {

@@ -50,6 +50,18 @@ impl Sidecar {
         &self.lengths
     }
 
+    /// Returns identity hash, document hash and length of one document.
+    pub(crate) fn entry(
+        &self,
+        ordinal: usize,
+    ) -> ([u8; IDENTITY_HASH_BYTES], [u8; DOCUMENT_HASH_BYTES], u32) {
+        (
+            self.identities[ordinal],
+            self.documents[ordinal],
+            self.lengths[ordinal],
+        )
+    }
+
     /// Returns the fingerprint and the bytes of a range of documents.
     pub(crate) fn sum(&self, keys: &HashKeys, range: Range<usize>) -> (Fingerprint, u64) {
         let mut fingerprint = Fingerprint::default();

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use futures::FutureExt;
-use model::{Cluster, Consistency, SnapshotOutcome};
+use model::{Cluster, Consistency, Page, SnapshotOutcome, Status};
 use mongo::{CollectionKind, Description, SourceSnapshot, Topology};
 use tokio_util::sync::CancellationToken;
 use vault::{Manifest, SnapshotHeader, Source, WriteOptions};
@@ -114,7 +114,8 @@ async fn scan(
         compression_level: engine.parts.config.compression_level,
         ..WriteOptions::default()
     };
-    let writer = engine.parts.repository.begin(options);
+    let base = newest(engine, cluster).await;
+    let writer = engine.parts.repository.begin_upon(options, base.as_ref());
     read_all(engine, &source, &writer, counter).await?;
     source.finish().await?;
     let header = SnapshotHeader {
@@ -128,6 +129,33 @@ async fn scan(
     };
     let manifest = writer.commit(header).await?;
     Ok((manifest, description.version.text))
+}
+
+/// Returns the newest completed snapshot of the cluster that can be read; without one, all is new.
+async fn newest(engine: &Engine, cluster: &Cluster) -> Option<Manifest> {
+    let newest_first = meta::Order::NewestFirst;
+    let listed = engine
+        .parts
+        .meta
+        .snapshots(cluster.id, newest_first, Page::FIRST)
+        .await
+        .inspect_err(|error| tracing::warn!("snapshots cannot be listed: {error}"))
+        .ok()?;
+    let completed = listed
+        .items
+        .into_iter()
+        .filter(|snapshot| snapshot.status == Status::Completed);
+    for snapshot in completed {
+        let id = vault::SnapshotId(snapshot.id.to_bytes());
+        match engine.parts.repository.manifest(id).await {
+            Ok(manifest) => return Some(manifest),
+            Err(error) => tracing::warn!(
+                snapshot.id = %snapshot.id,
+                "an earlier snapshot cannot be read, so nothing is shared with it: {error}"
+            ),
+        }
+    }
+    None
 }
 
 async fn read_all(

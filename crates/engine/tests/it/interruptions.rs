@@ -145,11 +145,18 @@ async fn a_harmed_store_fails_the_restore_before_the_target_is_believed() -> any
     // The first frame of a pack is a block; a byte of it, behind the pack's header.
     bytes[200] ^= 1;
     std::fs::write(&pack, bytes)?;
+    // It refers to the same documents, so it is harmed, too, and must not be believed either.
+    let shares = world.snapshot("c").await?;
+    orders
+        .update_many(doc! {}, doc! { "$set": { "text": "changed" } })
+        .await?;
     let whole = world.snapshot("c").await?;
-    let restore = world.restore("c", harmed.id, "c").await?;
-    assert_eq!(restore.status, Status::Failed);
-    let failure = restore.failure.expect("a failed restore says why");
-    assert!(failure.contains("packs/"), "it names the object: {failure}");
+    for snapshot in [harmed.id, shares.id] {
+        let restore = world.restore("c", snapshot, "c").await?;
+        assert_eq!(restore.status, Status::Failed);
+        let failure = restore.failure.expect("a failed restore says why");
+        assert!(failure.contains("packs/"), "it names the object: {failure}");
+    }
     let restore = world.restore("c", whole.id, "c").await?;
     assert_eq!(restore.status, Status::Completed, "{:?}", restore.failure);
     assert_eq!(orders.count_documents(doc! {}).await?, 5_000);

@@ -2,6 +2,7 @@
 //! where one is interrupted.
 
 mod downloads;
+mod increments;
 mod interruptions;
 mod jobs;
 mod refusals;

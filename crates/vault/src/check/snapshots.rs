@@ -19,6 +19,9 @@ use crate::sidecar::{SIDECAR_ENTRY_BYTES, Sidecar};
 /// Footers kept at a time; neighbouring pages refer to the same packs.
 const FOOTERS_MAX: usize = 256;
 
+/// Sidecars kept at a time while a page is added up.
+const SIDECARS_MAX: usize = 16;
+
 /// Pages verified so far, by where they lie.
 pub(super) type Pages = HashMap<(PackId, u32), PageOutcome>;
 
@@ -232,13 +235,21 @@ impl<'a> SnapshotCheck<'a> {
     async fn add_up(&mut self, page: &Page) -> Result<(Sum, u64), Error> {
         let mut fingerprint = Fingerprint::default();
         let mut bytes = 0;
-        let mut last: Option<(u32, Sidecar)> = None;
+        // Runs go back and forth between old and new blocks.
+        let mut recent: VecDeque<(u32, Sidecar)> = VecDeque::new();
         for run in &page.runs {
-            if last.as_ref().is_none_or(|(block, _)| *block != run.block) {
+            if let Some(at) = recent.iter().position(|(block, _)| *block == run.block) {
+                let found = recent.remove(at);
+                recent.extend(found);
+            } else {
                 let block = &page.blocks[run.block as usize];
-                last = Some((run.block, self.sidecar(page.pack_of(block), block).await?));
+                let sidecar = self.sidecar(page.pack_of(block), block).await?;
+                recent.push_back((run.block, sidecar));
+                if recent.len() > SIDECARS_MAX {
+                    recent.pop_front();
+                }
             }
-            let (_, sidecar) = last.as_ref().expect("read above");
+            let (_, sidecar) = recent.back().expect("put there above");
             let range = run.first as usize..(run.first + run.count) as usize;
             let (of_run, bytes_of_run) = sidecar.sum(&self.repository.hash_keys, range);
             fingerprint.merge(of_run);

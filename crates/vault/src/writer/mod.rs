@@ -5,8 +5,13 @@
 //! against one budget, and two packs exist at a time. Nothing but the manifest makes what was
 //! written part of a snapshot, so dropping a writer leaves garbage and never a broken snapshot.
 
+mod base;
 mod collection;
 mod packer;
+mod pages;
+mod runs;
+mod upon;
+mod window;
 mod work;
 
 use std::collections::HashSet;
@@ -25,6 +30,7 @@ use crate::error::Error;
 use crate::id::{PackId, SnapshotId};
 use crate::keys;
 use crate::manifest::{self, ClusterTime, CollectionManifest, Manifest, Source, Totals};
+use crate::pack;
 use crate::repository::Inner;
 
 /// How a snapshot is written.
@@ -94,6 +100,9 @@ pub struct WriteProgress {
     pub bytes: u64,
     /// Bytes put into the object store.
     pub stored_bytes: u64,
+    /// Documents that were in the store already; at the end of a collection some are taken back
+    /// because they are stored anew with their thin block. The others are new.
+    pub documents_shared: u64,
 }
 
 /// Writes one snapshot. Dropped without a commit, it leaves nothing but unreferenced packs.
@@ -104,8 +113,12 @@ pub struct SnapshotWriter {
 }
 
 impl SnapshotWriter {
-    pub(crate) fn new(repository: Arc<Inner>, options: WriteOptions) -> SnapshotWriter {
-        let shared = Arc::new(Shared::new(repository, options));
+    pub(crate) fn new(
+        repository: Arc<Inner>,
+        options: WriteOptions,
+        base: Option<Manifest>,
+    ) -> SnapshotWriter {
+        let shared = Arc::new(Shared::new(repository, options, base));
         // Unbounded, but each message holds a part of the budget until the packer has dealt with
         // it.
         let (messages, inbox) = mpsc::unbounded_channel();
@@ -117,10 +130,21 @@ impl SnapshotWriter {
         }
     }
 
-    /// Begins a collection; many may be open at a time, each holding up to one block.
+    /// Begins a collection; many may be open at a time, each holding up to one block and what is
+    /// compared of the base.
+    ///
+    /// Upon a base it is the base's collection of the same UUID; where one of the two has none, of
+    /// the same database, name and kind.
     pub fn collection(&self, entry: CollectionEntry) -> CollectionWriter {
         let index = self.shared.begin_collection();
-        CollectionWriter::new(self.shared.clone(), self.messages.clone(), index, entry)
+        let base = self.shared.base_of(&entry);
+        CollectionWriter::new(
+            self.shared.clone(),
+            self.messages.clone(),
+            index,
+            entry,
+            base.as_ref(),
+        )
     }
 
     /// Returns how far the snapshot has come.
@@ -140,6 +164,7 @@ impl SnapshotWriter {
         let _ = self.messages.send(Message::Commit { wanted, reply });
         let packed = packed.await.map_err(|_| self.shared.failure())?;
         let manifest = assemble(header, finished, packed);
+        self.shared.require_base(&manifest).await?;
         let repository = &self.shared.repository;
         let level = self.shared.options.compression_level;
         let object = manifest.seal(&repository.sealing_root, keys::random()?, level)?;
@@ -176,6 +201,7 @@ fn assemble(header: SnapshotHeader, finished: Vec<Finished>, mut packed: Packed)
         stored_bytes: packed.stored_bytes,
         ..Totals::default()
     };
+    let (mut shared, mut new) = (0, 0);
     let mut collections = Vec::with_capacity(finished.len());
     for Finished {
         index,
@@ -192,6 +218,8 @@ fn assemble(header: SnapshotHeader, finished: Vec<Finished>, mut packed: Packed)
         packs.extend(layout.packs);
         totals.documents += summary.documents;
         totals.bytes += summary.bytes;
+        shared += summary.documents_shared;
+        new += summary.documents - summary.documents_shared;
         collections.push(CollectionManifest {
             database: entry.database,
             name: entry.name,
@@ -207,6 +235,8 @@ fn assemble(header: SnapshotHeader, finished: Vec<Finished>, mut packed: Packed)
             pages: layout.pages,
         });
     }
+    totals.documents_shared = Some(shared);
+    totals.documents_new = Some(new);
     let mut packs: Vec<PackId> = packs.into_iter().collect();
     packs.sort_unstable();
     Manifest {
@@ -231,6 +261,8 @@ struct Shared {
     workers: Arc<Semaphore>,
     counters: Counters,
     state: Mutex<State>,
+    /// The previous snapshot; its packs are pinned.
+    base: Option<Manifest>,
 }
 
 /// What holds for the snapshot as a whole.
@@ -261,7 +293,7 @@ struct Finished {
 }
 
 impl Shared {
-    fn new(repository: Arc<Inner>, options: WriteOptions) -> Shared {
+    fn new(repository: Arc<Inner>, options: WriteOptions, base: Option<Manifest>) -> Shared {
         let workers = options.workers.max(1);
         let failure = block::check_block_bytes(options.block_bytes).err();
         let (tools, failure) = match Tools::new(options.compression_level) {
@@ -272,7 +304,12 @@ impl Shared {
         if failure.is_some() {
             budget.close();
         }
+        let pinned = base
+            .as_ref()
+            .map_or_else(Vec::new, |base| base.packs.clone());
+        pinned.iter().for_each(|&pack| repository.pins.pin(pack));
         Shared {
+            base,
             repository,
             tools,
             budget: Arc::new(budget),
@@ -281,7 +318,7 @@ impl Shared {
             state: Mutex::new(State {
                 collections: Vec::new(),
                 failure,
-                pinned: Vec::new(),
+                pinned,
             }),
             options,
         }
@@ -300,6 +337,36 @@ impl Shared {
     fn failure(&self) -> Error {
         let failure = self.state().failure.clone();
         failure.unwrap_or_else(|| Error::invalid("the snapshot's writer is gone"))
+    }
+
+    /// Returns what the base holds of a collection.
+    fn base_of(&self, entry: &CollectionEntry) -> Option<CollectionManifest> {
+        let same = |known: &&CollectionManifest| match (known.uuid, entry.uuid) {
+            (Some(known), Some(uuid)) => known == uuid,
+            _ => {
+                (&known.database, &known.name, &known.kind)
+                    == (&entry.database, &entry.name, &entry.kind)
+            }
+        };
+        self.base.as_ref()?.collections.iter().find(same).cloned()
+    }
+
+    /// Fails where a pack of the base was deleted before it was pinned: then its manifest is gone.
+    async fn require_base(&self, manifest: &Manifest) -> Result<(), Error> {
+        let Some(base) = &self.base else {
+            return Ok(());
+        };
+        let snapshots = self.repository.generations().await?;
+        if snapshots.contains_key(&base.snapshot) {
+            return Ok(());
+        }
+        for pack in &manifest.packs {
+            self.repository
+                .store
+                .length(&pack::object_name(*pack))
+                .await?;
+        }
+        Ok(())
     }
 
     fn begin_collection(&self) -> usize {
@@ -385,6 +452,7 @@ struct Counters {
     documents: AtomicU64,
     bytes: AtomicU64,
     stored_bytes: AtomicU64,
+    documents_shared: AtomicU64,
 }
 
 impl Counters {
@@ -393,12 +461,24 @@ impl Counters {
             documents: self.documents.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
             stored_bytes: self.stored_bytes.load(Ordering::Relaxed),
+            documents_shared: self.documents_shared.load(Ordering::Relaxed),
         }
     }
 
     fn taken(&self, documents: u64, bytes: u64) {
         self.documents.fetch_add(documents, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn shared(&self, documents: u64) {
+        self.documents_shared
+            .fetch_add(documents, Ordering::Relaxed);
+    }
+
+    /// Takes back documents that were counted as shared.
+    fn rewritten(&self, documents: u64) {
+        self.documents_shared
+            .fetch_sub(documents, Ordering::Relaxed);
     }
 
     fn stored(&self, bytes: u64) {

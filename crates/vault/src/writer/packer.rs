@@ -9,15 +9,17 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::Shared;
+use super::pages::{PageBuilder, ends_before};
+use super::runs::{BlockOf, Piece, RunList};
 use super::work::ReadyBlock;
 use crate::error::Error;
 use crate::fingerprint::Fingerprint;
 use crate::frame::{Compressor, FrameKind};
-use crate::id::{BlockId, PackId};
+use crate::id::{BlockId, PackId, PageId};
 use crate::keys;
 use crate::manifest::PageReference;
 use crate::pack::{self, Location, NewFrame, PackBuilder};
-use crate::page::{BlockReference, PAGE_BLOCKS_MAX, Page, Run};
+use crate::page::{BlockReference, PAGE_BLOCKS_MAX, Page};
 use crate::task::ended;
 
 /// What the packer is told.
@@ -26,8 +28,16 @@ pub(super) enum Message {
     Block {
         collection: usize,
         sequence: u64,
+        /// Whether the collection is its blocks in order; otherwise its runs follow.
+        in_order: bool,
         block: ReadyBlock,
         held: OwnedSemaphorePermit,
+    },
+    /// The runs of a collection that was written upon a base, and the base's pages.
+    Runs {
+        collection: usize,
+        runs: RunList,
+        pages: Vec<PageReference>,
     },
     /// All blocks are in; the wanted collections get their last pages.
     Commit {
@@ -81,6 +91,10 @@ struct WaitingSidecar {
 struct Layout {
     first_sequence: u64,
     blocks: VecDeque<Option<Placed>>,
+    /// The collection's runs follow; its pages are written at the commit.
+    has_runs: bool,
+    runs: RunList,
+    base_pages: HashMap<PageId, PageReference>,
     done: PackedCollection,
 }
 
@@ -125,13 +139,26 @@ impl Packer {
                 Message::Block {
                     collection,
                     sequence,
+                    in_order,
                     block,
                     held,
                 } => {
+                    let layout = self.collections.entry(collection).or_default();
+                    layout.has_runs = !in_order;
                     if let Err(error) = self.block(collection, sequence, block).await {
                         return self.shared.fail(error);
                     }
                     drop(held);
+                }
+                Message::Runs {
+                    collection,
+                    runs,
+                    pages,
+                } => {
+                    let layout = self.collections.entry(collection).or_default();
+                    layout.has_runs = true;
+                    layout.runs = runs;
+                    layout.base_pages = pages.into_iter().map(|page| (page.id, page)).collect();
                 }
                 Message::Commit { wanted, reply } => {
                     match self.commit(&wanted).await {
@@ -193,8 +220,7 @@ impl Packer {
         self.blocks += 1;
         if length >= self.shared.options.pack_bytes as u64 {
             self.place_sidecars();
-            self.write_pages(|layout| layout.placed() >= PAGE_BLOCKS_MAX, PAGE_BLOCKS_MAX)
-                .await?;
+            self.write_pages(false).await?;
             self.close_pack().await?;
         }
         Ok(())
@@ -203,8 +229,8 @@ impl Packer {
     async fn commit(&mut self, wanted: &HashSet<usize>) -> Result<Packed, Error> {
         self.place_sidecars();
         self.collections.retain(|index, _| wanted.contains(index));
-        self.write_pages(|layout| !layout.blocks.is_empty(), 1)
-            .await?;
+        self.write_pages(true).await?;
+        self.write_runs().await?;
         self.close_pack().await?;
         self.wait_for_put().await?;
         let collections = std::mem::take(&mut self.collections);
@@ -244,39 +270,66 @@ impl Packer {
         }
     }
 
-    /// Writes pages of at least `blocks_min` blocks for the collections that are due.
-    async fn write_pages(
-        &mut self,
-        due: impl Fn(&Layout) -> bool,
-        blocks_min: usize,
-    ) -> Result<(), Error> {
-        let mut due: Vec<usize> = self
-            .collections
-            .iter()
-            .filter(|(_, layout)| due(layout))
-            .map(|(&index, _)| index)
-            .collect();
+    /// Writes the pages whose end is known; all of them at the commit.
+    async fn write_pages(&mut self, all: bool) -> Result<(), Error> {
+        let in_order = self.collections.iter().filter(|(_, of)| !of.has_runs);
+        let mut due: Vec<usize> = in_order.map(|(&index, _)| index).collect();
         due.sort_unstable();
         for index in due {
-            while let Some(page) = self.next_page(index, blocks_min) {
+            while let Some(page) = self.next_page(index, all) {
                 self.append_page(index, page).await?;
             }
         }
         Ok(())
     }
 
-    fn next_page(&mut self, index: usize, blocks_min: usize) -> Option<Page> {
+    fn next_page(&mut self, index: usize, all: bool) -> Option<Page> {
         let layout = self.collections.get_mut(&index)?;
-        let blocks = layout.placed().min(PAGE_BLOCKS_MAX);
-        if blocks < blocks_min {
-            return None;
-        }
+        let blocks = layout.page_length(all)?;
         Some(layout.take_page(blocks))
+    }
+
+    /// Writes the pages of the collections that were written upon a base; the base's own where they
+    /// are the same.
+    async fn write_runs(&mut self) -> Result<(), Error> {
+        let with_runs = self.collections.iter().filter(|(_, of)| of.has_runs);
+        let mut due: Vec<usize> = with_runs.map(|(&index, _)| index).collect();
+        due.sort_unstable();
+        for index in due {
+            let layout = self.collections.get_mut(&index).expect("listed above");
+            let runs = std::mem::take(&mut layout.runs);
+            let placed = std::mem::take(&mut layout.blocks);
+            let mut builder = PageBuilder::default();
+            for stretch in &runs.stretches {
+                let (_, block) = resolve(&stretch.pieces[0], &runs, &placed);
+                let first = stretch.pieces[0].first;
+                if builder.ends_before(&block.id, first, stretch.pieces.len()) {
+                    let page = std::mem::take(&mut builder).finish();
+                    self.append_page(index, page).await?;
+                }
+                for piece in &stretch.pieces {
+                    let (pack, block) = resolve(piece, &runs, &placed);
+                    builder.run(pack, &block, piece.first, piece.count);
+                }
+                builder.sums(stretch.bytes, stretch.sum);
+            }
+            if !builder.is_empty() {
+                self.append_page(index, builder.finish()).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn append_page(&mut self, index: usize, page: Page) -> Result<(), Error> {
         let content = page.encode();
         let id = self.shared.repository.hash_keys.page(&content);
+        let layout = self.collections.get_mut(&index).expect("the page is of it");
+        layout.done.add(&page);
+        if let Some(known) = layout.base_pages.get(&id) {
+            layout.done.packs.insert(known.pack);
+            layout.done.pages.push(known.clone());
+            return Ok(());
+        }
         let raw_length = u32::try_from(content.len()).expect("a page is far below 4 GiB");
         let plain = self.compressor()?.frame(&content);
         let frame = NewFrame {
@@ -296,12 +349,6 @@ impl Packer {
             .expect("the page is of it")
             .done;
         done.packs.insert(pack);
-        done.packs.extend(&page.packs);
-        done.fingerprint.merge(Fingerprint {
-            documents: page.documents,
-            sum: page.sum,
-        });
-        done.bytes += page.bytes;
         done.pages.push(PageReference {
             id,
             pack,
@@ -386,46 +433,74 @@ impl Layout {
         self.blocks.iter().take_while(fixed).count()
     }
 
+    /// Returns how many blocks the next page has; `None` while its end is not known.
+    fn page_length(&self, all: bool) -> Option<usize> {
+        let placed = self.placed();
+        let known = self.blocks.iter().take(placed).flatten();
+        let end = known
+            .enumerate()
+            .find_map(|(at, block)| ends_before(at, &block.id).then_some(at));
+        let rest = (all && placed > 0).then_some(placed.min(PAGE_BLOCKS_MAX));
+        end.or(rest)
+    }
+
     /// Takes the first blocks out and makes a page of them.
     fn take_page(&mut self, blocks: usize) -> Page {
-        let mut page = Page::default();
-        let mut total = Fingerprint::default();
+        let mut page = PageBuilder::default();
         for placed in self.blocks.drain(..blocks) {
             let placed = placed.expect("only blocks with fixed places are taken");
-            let sidecar = placed
-                .sidecar
-                .expect("only blocks with fixed places are taken");
-            let documents = u32::try_from(placed.fingerprint.documents).expect("at most 65,536");
-            if page.packs.last() != Some(&placed.pack) {
-                page.packs.push(placed.pack);
-            }
-            page.runs.push(Run {
-                block: index(page.blocks.len()),
-                first: 0,
-                count: documents,
-            });
-            page.blocks.push(BlockReference {
-                pack: index(page.packs.len() - 1),
-                ordinal: placed.block.ordinal,
-                offset: placed.block.offset,
-                length: placed.block.length,
-                raw_length: placed.raw_length,
-                documents,
-                id: placed.id,
-                sidecar_ordinal: sidecar.ordinal,
-                sidecar_offset: sidecar.offset,
-                sidecar_length: sidecar.length,
-            });
-            page.bytes += placed.bytes;
-            total.merge(placed.fingerprint);
+            let block = placed.reference();
+            page.run(placed.pack, &block, 0, block.documents);
+            page.sums(placed.bytes, placed.fingerprint.sum);
         }
         self.first_sequence += blocks as u64;
-        page.documents = total.documents;
-        page.sum = total.sum;
-        page
+        page.finish()
     }
 }
 
-fn index(length: usize) -> u32 {
-    u32::try_from(length).expect("a page has at most 512 blocks")
+impl Placed {
+    /// Returns what a page says of the block, without its pack.
+    fn reference(&self) -> BlockReference {
+        let sidecar = self.sidecar.expect("sidecars are placed before pages");
+        BlockReference {
+            pack: 0,
+            ordinal: self.block.ordinal,
+            offset: self.block.offset,
+            length: self.block.length,
+            raw_length: self.raw_length,
+            documents: u32::try_from(self.fingerprint.documents).expect("at most 65,536"),
+            id: self.id,
+            sidecar_ordinal: sidecar.ordinal,
+            sidecar_offset: sidecar.offset,
+            sidecar_length: sidecar.length,
+        }
+    }
+}
+
+impl PackedCollection {
+    fn add(&mut self, page: &Page) {
+        self.packs.extend(&page.packs);
+        self.fingerprint.merge(Fingerprint {
+            documents: page.documents,
+            sum: page.sum,
+        });
+        self.bytes += page.bytes;
+    }
+}
+
+/// Returns the block of a run and the pack it lies in.
+fn resolve(
+    piece: &Piece,
+    runs: &RunList,
+    placed: &VecDeque<Option<Placed>>,
+) -> (PackId, BlockReference) {
+    match piece.block.block() {
+        BlockOf::Base(number) => runs.base_blocks[number as usize].clone(),
+        BlockOf::New(sequence) => {
+            let at = usize::try_from(sequence).expect("blocks fit in memory");
+            let placed = placed.get(at).and_then(Option::as_ref);
+            let placed = placed.expect("all blocks are placed before the commit");
+            (placed.pack, placed.reference())
+        }
+    }
 }

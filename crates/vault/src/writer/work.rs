@@ -67,12 +67,18 @@ pub(super) struct ReadyBlock {
 /// Hashes, names and compresses a block.
 pub(super) fn prepare(open: OpenBlock, keys: &HashKeys, tools: &Tools) -> ReadyBlock {
     let mut sidecar = Sidecar::with_capacity(open.entries().len());
-    for ((document, identity), entry) in open.documents().zip(open.entries()) {
-        sidecar.push(
-            keys.identity(identity),
-            keys.document(document),
-            entry.length,
-        );
+    if let Some(hashes) = open.hashes() {
+        for ((identity, document), entry) in hashes.iter().zip(open.entries()) {
+            sidecar.push(*identity, *document, entry.length);
+        }
+    } else {
+        for ((document, identity), entry) in open.documents().zip(open.entries()) {
+            sidecar.push(
+                keys.identity(identity),
+                keys.document(document),
+                entry.length,
+            );
+        }
     }
     let (fingerprint, bytes) = sidecar.sum(keys, 0..sidecar.len());
     let plain = open.into_plain();

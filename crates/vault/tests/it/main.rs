@@ -8,5 +8,6 @@ mod damage;
 mod faulty;
 mod golden;
 mod identity;
+mod matching;
 mod support;
 mod sweep;

@@ -41,12 +41,19 @@ pub(crate) fn store(inner: Arc<dyn ObjectStore>) -> Store {
     })
 }
 
+pub(crate) fn uuid(name: &str) -> [u8; 16] {
+    *blake3::hash(name.as_bytes())
+        .as_bytes()
+        .first_chunk()
+        .unwrap()
+}
+
 pub(crate) fn entry(name: &str) -> CollectionEntry {
     CollectionEntry {
         database: "shop".to_owned(),
         name: name.to_owned(),
         kind: "collection".to_owned(),
-        uuid: Some([9; 16]),
+        uuid: Some(uuid(name)),
         options: b"options of it".to_vec(),
         id_index: Some(b"identity index".to_vec()),
         indexes: vec![b"first index".to_vec(), b"second index".to_vec()],
@@ -112,7 +119,18 @@ pub(crate) async fn write(
     tree: &Tree,
     options: WriteOptions,
 ) -> Result<Manifest, Error> {
-    let writer = repository.begin(options);
+    write_upon(repository, number, tree, options, None).await
+}
+
+/// Writes a snapshot that refers to another one where it can.
+pub(crate) async fn write_upon(
+    repository: &Repository,
+    number: u8,
+    tree: &Tree,
+    options: WriteOptions,
+    base: Option<&Manifest>,
+) -> Result<Manifest, Error> {
+    let writer = repository.begin_upon(options, base);
     let collections = tree
         .iter()
         .map(|(name, documents)| write_collection(&writer, name, documents));

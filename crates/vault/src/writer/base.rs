@@ -1,0 +1,238 @@
+//! Reads what the previous snapshot holds of a collection: pages, and of their blocks the sidecars
+//! alone, in the order of runs. Bounded in documents, one step ahead. Must never hand out a document
+//! whose sidecar was not authenticated.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+
+use super::window::{Key, Place};
+use crate::error::Error;
+use crate::frame::{FrameKind, RawLength};
+use crate::id::PackId;
+use crate::manifest::PageReference;
+use crate::pack;
+use crate::page::{BlockReference, Run};
+use crate::reader::read_page;
+use crate::repository::Inner;
+use crate::sidecar::{SIDECAR_ENTRY_BYTES, Sidecar};
+use crate::task::{blocking, ended};
+
+/// Documents whose sidecars are read at a time, unless a few blocks have more.
+const STEP_DOCUMENTS: u64 = 64 << 10;
+/// Blocks read at a time at least, because the runs of a few blocks may alternate.
+const STEP_BLOCKS_MIN: usize = 4;
+
+/// A block of the base and the pack it lies in.
+pub(super) type BaseBlock = (PackId, BlockReference);
+
+/// A step of the base: its documents in stream order.
+pub(super) struct Step {
+    pub(super) documents: Vec<(Key, Place)>,
+    /// Blocks new to the collection's table, in the order of their numbers.
+    pub(super) blocks: Vec<BaseBlock>,
+}
+
+/// The rest of a collection's base.
+pub(super) struct BaseReader {
+    reading: Option<Reading>,
+}
+
+/// A read that ends with whoever waits for it.
+struct Reading(JoinHandle<(Rest, Result<Option<Step>, Error>)>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl BaseReader {
+    /// Starts to read the first step.
+    pub(super) fn new(repository: Arc<Inner>, pages: &[PageReference]) -> BaseReader {
+        let rest = Rest {
+            repository,
+            pages: pages.to_vec().into(),
+            runs: VecDeque::new(),
+            numbers: HashMap::new(),
+        };
+        BaseReader {
+            reading: Some(rest.start()),
+        }
+    }
+
+    /// Returns the next step, or `None` behind the last. Ends after an error.
+    pub(super) async fn next(&mut self) -> Result<Option<Step>, Error> {
+        let Some(reading) = &mut self.reading else {
+            return Ok(None);
+        };
+        let (rest, result) = match (&mut reading.0).await {
+            Ok(done) => done,
+            Err(error) => ended(error).await,
+        };
+        self.reading = match &result {
+            Ok(Some(_)) => Some(rest.start()),
+            _ => None,
+        };
+        result
+    }
+
+    pub(super) fn is_at_end(&self) -> bool {
+        self.reading.is_none()
+    }
+}
+
+struct Rest {
+    repository: Arc<Inner>,
+    pages: VecDeque<PageReference>,
+    /// Runs of the page that is being read, with what they refer to.
+    runs: VecDeque<(Run, PackId, BlockReference)>,
+    /// Numbers of the blocks seen, by pack and ordinal.
+    numbers: HashMap<(PackId, u32), u32>,
+}
+
+impl Rest {
+    fn start(self) -> Reading {
+        Reading(tokio::spawn(async move {
+            let mut rest = self;
+            let step = rest.step().await;
+            (rest, step)
+        }))
+    }
+
+    async fn step(&mut self) -> Result<Option<Step>, Error> {
+        while self.runs.is_empty() {
+            let Some(reference) = self.pages.pop_front() else {
+                return Ok(None);
+            };
+            let page = read_page(&self.repository, &reference).await?;
+            let with_block = |run: &Run| {
+                let block = page.blocks[run.block as usize].clone();
+                (*run, page.pack_of(&block), block)
+            };
+            self.runs = page.runs.iter().map(with_block).collect();
+        }
+        let mut wanted: HashMap<(PackId, u32), BlockReference> = HashMap::new();
+        let mut runs = Vec::new();
+        let mut documents = 0;
+        while let Some((run, pack, block)) = self.runs.front() {
+            let place = (*pack, block.ordinal);
+            if !wanted.contains_key(&place) {
+                documents += u64::from(block.documents);
+                if wanted.len() >= STEP_BLOCKS_MIN && documents > STEP_DOCUMENTS {
+                    break;
+                }
+                wanted.insert(place, block.clone());
+            }
+            runs.push((*run, place));
+            self.runs.pop_front();
+        }
+        let sidecars = read_sidecars(&self.repository, &wanted).await?;
+        self.documents(&runs, &sidecars, &wanted).map(Some)
+    }
+
+    fn documents(
+        &mut self,
+        runs: &[(Run, (PackId, u32))],
+        sidecars: &HashMap<(PackId, u32), Sidecar>,
+        wanted: &HashMap<(PackId, u32), BlockReference>,
+    ) -> Result<Step, Error> {
+        let mut step = Step {
+            documents: Vec::new(),
+            blocks: Vec::new(),
+        };
+        for (run, place) in runs {
+            let count = self.numbers.len();
+            let count = u32::try_from(count).map_err(|_| Error::invalid("too many blocks"))?;
+            let number = *self.numbers.entry(*place).or_insert_with(|| {
+                step.blocks.push((place.0, wanted[place].clone()));
+                count
+            });
+            let sidecar = &sidecars[place];
+            step.documents
+                .extend((run.first..run.first + run.count).map(|ordinal| {
+                    let (identity, document, length) = sidecar.entry(ordinal as usize);
+                    let key = Key {
+                        identity,
+                        document,
+                        length,
+                    };
+                    let block = number;
+                    (key, Place { block, ordinal })
+                }));
+        }
+        Ok(step)
+    }
+}
+
+/// Reads sidecars, neighbours with one ranged read.
+async fn read_sidecars(
+    repository: &Arc<Inner>,
+    wanted: &HashMap<(PackId, u32), BlockReference>,
+) -> Result<HashMap<(PackId, u32), Sidecar>, Error> {
+    let mut sorted: Vec<(PackId, BlockReference)> = wanted
+        .iter()
+        .map(|(place, block)| (place.0, block.clone()))
+        .collect();
+    sorted.sort_unstable_by_key(|(pack, block)| (*pack, block.sidecar_offset));
+    let mut groups: Vec<(PackId, u64, Vec<BlockReference>)> = Vec::new();
+    for (pack, block) in sorted {
+        let end = block.sidecar_offset + u64::from(block.sidecar_length);
+        match groups.last_mut() {
+            Some(group) if group.0 == pack && group.1 == block.sidecar_offset => {
+                group.1 = end;
+                group.2.push(block);
+            }
+            _ => groups.push((pack, end, vec![block])),
+        }
+    }
+    let mut sidecars = HashMap::with_capacity(wanted.len());
+    for (pack, end, blocks) in groups {
+        let start = blocks[0].sidecar_offset;
+        let object = pack::object_name(pack);
+        let sealed = repository.store.get_range(&object, start..end).await?;
+        let repository = repository.clone();
+        let opened = blocking(move || {
+            let open = |block: &BlockReference| {
+                let from = usize::try_from(block.sidecar_offset - start).expect("read as one");
+                let sealed = &sealed[from..from + block.sidecar_length as usize];
+                let sidecar = open_sidecar(&repository, pack, block, sealed.to_vec())?;
+                Ok(((pack, block.ordinal), sidecar))
+            };
+            blocks.iter().map(open).collect::<Result<Vec<_>, Error>>()
+        });
+        sidecars.extend(opened.await?);
+    }
+    Ok(sidecars)
+}
+
+fn open_sidecar(
+    repository: &Inner,
+    pack: PackId,
+    block: &BlockReference,
+    sealed: Vec<u8>,
+) -> Result<Sidecar, Error> {
+    let seal = repository.pack_seal(pack);
+    let documents = block.documents as usize;
+    let length = RawLength::Exactly(documents * SIDECAR_ENTRY_BYTES);
+    let ordinal = block.sidecar_ordinal;
+    let content = seal.open(FrameKind::Sidecar, ordinal, sealed, length)?;
+    Sidecar::decode(&content, documents).map_err(|reason| Error::corrupt(seal.object(), reason))
+}
+
+/// Reads one block of the base with its sidecar.
+pub(super) async fn read_block(
+    repository: &Arc<Inner>,
+    (pack, block): &BaseBlock,
+) -> Result<(Vec<u8>, Sidecar), Error> {
+    let wanted = HashMap::from([((*pack, block.ordinal), block.clone())]);
+    let sidecars = read_sidecars(repository, &wanted).await?;
+    let sidecar = sidecars.into_values().next().expect("one was wanted");
+    let range = block.offset..block.offset + u64::from(block.length);
+    let object = pack::object_name(*pack);
+    let sealed = repository.store.get_range(&object, range).await?;
+    let (repository, pack, block) = (repository.clone(), *pack, block.clone());
+    let open = move || crate::reader::open_block(&repository, pack, &block, sealed.into());
+    Ok((blocking(open).await?, sidecar))
+}
