@@ -11,6 +11,7 @@ mod data_dir;
 mod deployment;
 mod entropy;
 mod job;
+mod lanes;
 mod metrics;
 mod namespace;
 mod pump;

@@ -10,15 +10,26 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use model::Progress;
 use mongo::{Collection, Loader, ScanBatch, ScanStream, SourceSnapshot};
+use tokio::task::{JoinError, JoinSet};
 use vault::{
     Batch, Block, CollectionSummary, Fingerprint, Fingerprinter, ReadOptions, Repository, Span,
 };
+
+use crate::lanes::Lanes;
 
 /// Inserts in flight per collection; two writers are what one primary rewards.
 const INSERTS_IN_FLIGHT: usize = 2;
 
 /// Most bytes a collection's reader holds ahead of the inserts.
 const READ_AHEAD_BYTES: usize = 8 << 20;
+
+/// Mean size of documents from which they count as large.
+const LARGE_BYTES: u64 = 256 << 10;
+
+/// Returns whether documents are so large that a few of them at a time fill the memory.
+fn is_large(size_bytes: u64, documents: u64) -> bool {
+    documents > 0 && size_bytes / documents >= LARGE_BYTES
+}
 
 /// An error of either side.
 #[derive(Debug, thiserror::Error)]
@@ -97,13 +108,23 @@ pub(crate) async fn down(
     source: &SourceSnapshot,
     collection: &Collection,
     mut writer: vault::CollectionWriter,
+    lanes: &Lanes,
     counter: &Counter,
 ) -> Result<CollectionSummary, PumpError> {
+    let opening = lanes.opening().await;
+    let mut lane = lanes.one().await;
+    let mut opening = Some(opening);
     let mut batches: ScanStream = source.scan(collection);
     while let Some(scanned) = batches.try_next().await? {
-        counter.add(scanned.documents.len() as u64, size_bytes(&scanned));
+        let size_bytes = size_bytes(&scanned);
+        if is_large(size_bytes, scanned.documents.len() as u64) {
+            lane.widen().await;
+        }
+        opening = None;
+        counter.add(scanned.documents.len() as u64, size_bytes);
         writer.push(batch(scanned)).await?;
     }
+    drop(opening);
     Ok(writer.finish().await?)
 }
 
@@ -112,23 +133,43 @@ pub(crate) async fn up(
     repository: &Repository,
     stored: &vault::CollectionManifest,
     loader: &Loader,
-    counter: &Counter,
+    lanes: &Lanes,
+    counter: &SharedCounter,
 ) -> Result<(), PumpError> {
+    let opening = lanes.opening().await;
+    let mut lane = lanes.one().await;
+    if is_large(stored.bytes, stored.documents) {
+        lane.widen().await;
+    }
+    drop(opening);
     let options = ReadOptions {
         read_ahead_bytes: READ_AHEAD_BYTES,
     };
-    let in_flight = if loader.ordered() {
-        1
-    } else {
-        INSERTS_IN_FLIGHT
-    };
-    let blocks = repository.blocks(stored, options).map_err(PumpError::from);
-    blocks
-        .try_for_each_concurrent(in_flight, |block| insert(loader, block, counter).boxed())
-        .await
+    let mut blocks = Box::pin(repository.blocks(stored, options));
+    // Tasks of their own, so that they go on while the next block is read; ended when dropped.
+    let mut inserts = JoinSet::new();
+    while let Some(block) = blocks.try_next().await? {
+        let at_a_time = if loader.ordered() || lane.is_wide() {
+            1
+        } else {
+            INSERTS_IN_FLIGHT
+        };
+        while inserts.len() >= at_a_time {
+            ended(inserts.join_next().await)?;
+        }
+        inserts.spawn(insert(loader.clone(), block, counter.clone()));
+    }
+    while let Some(insert) = inserts.join_next().await {
+        ended(Some(insert))?;
+    }
+    Ok(())
 }
 
-async fn insert(loader: &Loader, block: Block, counter: &Counter) -> Result<(), PumpError> {
+fn ended(insert: Option<Result<Result<(), PumpError>, JoinError>>) -> Result<(), PumpError> {
+    insert.map_or(Ok(()), |insert| insert.expect("an insert does not panic"))
+}
+
+async fn insert(loader: Loader, block: Block, counter: SharedCounter) -> Result<(), PumpError> {
     let documents: Vec<&[u8]> = block.documents().collect();
     loader.insert(&documents).await?;
     let size_bytes = documents.iter().map(|document| document.len() as u64).sum();

@@ -5,7 +5,6 @@
 //! jobs in progress are dropped and their leases given back: the next start goes on with
 //! them. A panic in a job fails the job, not the process.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -174,7 +173,7 @@ async fn fail(engine: &Engine, lease: &Lease, reason: String) -> Status {
 async fn perform(
     engine: &Engine,
     lease: &Lease,
-    counter: &Arc<Counter>,
+    counter: &SharedCounter,
     shutdown: &CancellationToken,
 ) -> Result<(), String> {
     match lease.job.kind {
@@ -216,7 +215,7 @@ async fn perform_restore(
     engine: &Engine,
     lease: &Lease,
     id: model::RestoreId,
-    counter: &Counter,
+    counter: &SharedCounter,
 ) -> Result<(), String> {
     let meta = &engine.parts.meta;
     let restore = meta.restore_by_id(id).await.map_err(shown)?;

@@ -11,8 +11,9 @@ use vault::{CollectionManifest, Manifest};
 
 use crate::Engine;
 use crate::deployment::ConnectError;
+use crate::lanes::Lanes;
 use crate::namespace::{self, InvalidEntry};
-use crate::pump::{self, Counter, PumpError};
+use crate::pump::{self, PumpError, SharedCounter};
 
 /// Why a restore failed; what is shown of it holds no secrets.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +76,7 @@ pub(crate) async fn put_back(
     restore: model::RestoreId,
     snapshot: &Snapshot,
     target: &Cluster,
-    counter: &Counter,
+    counter: &SharedCounter,
 ) -> Result<RestoreReport, Error> {
     counter.reset();
     let stored_id = vault::SnapshotId(snapshot.id.to_bytes());
@@ -94,6 +95,7 @@ pub(crate) async fn put_back(
         manifest: &manifest,
         catalog: &catalog,
         target: &held,
+        lanes: Lanes::new(engine.parts.config.cursors),
         counter,
     };
     put.load_all().await?;
@@ -118,7 +120,8 @@ struct Put<'a> {
     manifest: &'a Manifest,
     catalog: &'a Catalog,
     target: &'a Target,
-    counter: &'a Counter,
+    lanes: Lanes,
+    counter: &'a SharedCounter,
 }
 
 impl Put<'_> {
@@ -150,6 +153,7 @@ impl Put<'_> {
             repository,
             stored,
             &self.target.loader(collection),
+            &self.lanes,
             self.counter,
         )
         .await?;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use vault::{Manifest, SnapshotHeader, Source, WriteOptions};
 
 use crate::deployment::ConnectError;
+use crate::lanes::Lanes;
 use crate::pump::{self, Counter, PumpError};
 use crate::{Engine, namespace};
 
@@ -165,11 +166,21 @@ async fn read_all(
     counter: &Counter,
 ) -> Result<(), Error> {
     let cursors = engine.parts.config.cursors;
+    let lanes = Lanes::new(cursors);
     // Begun in the catalog's order, so that manifests list collections the same way each time.
     let mut work = Vec::with_capacity(source.catalog().collections.len());
     for collection in &source.catalog().collections {
         let entry = namespace::entry(collection, source.exact(collection));
-        work.push(read(source, collection, writer.collection(entry), counter).boxed());
+        work.push(
+            read(
+                source,
+                collection,
+                writer.collection(entry),
+                &lanes,
+                counter,
+            )
+            .boxed(),
+        );
     }
     pump::side_by_side(work, cursors).await?;
     Ok(())
@@ -179,12 +190,13 @@ async fn read(
     source: &SourceSnapshot,
     collection: &mongo::Collection,
     writer: vault::CollectionWriter,
+    lanes: &Lanes,
     counter: &Counter,
 ) -> Result<(), Error> {
     if collection.kind == CollectionKind::View {
         writer.finish().await?;
     } else {
-        pump::down(source, collection, writer, counter).await?;
+        pump::down(source, collection, writer, lanes, counter).await?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Reads what the previous snapshot holds of a collection: pages, and of their blocks the sidecars
-//! alone, in the order of runs. Bounded in documents, one step ahead. Must never hand out a document
-//! whose sidecar was not authenticated.
+//! alone, in the order of runs. Bounded in documents, one step ahead. Must never hand out a
+//! document whose sidecar was not authenticated.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

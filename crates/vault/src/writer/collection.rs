@@ -22,7 +22,8 @@ use crate::fingerprint::Fingerprint;
 use crate::manifest::CollectionManifest;
 use crate::task::{blocking, ended};
 
-/// Thin blocks rewritten before the runs are looked through again; bounds what is remembered of them.
+/// Thin blocks rewritten before the runs are looked through again; bounds what is remembered of
+/// them.
 const REWRITE_BLOCKS: usize = 256;
 
 /// What a finished collection adds up to.
