@@ -5,11 +5,6 @@ use std::time::Duration;
 
 use regrow::cli::{self, Failure};
 
-/// Gives memory back soon after use: blocks of megabytes come and go, and the system's allocator
-/// kept several times as much as was in use.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let arguments = match cli::parse(std::env::args_os()) {
         Ok(arguments) => arguments,

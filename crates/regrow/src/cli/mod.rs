@@ -3,6 +3,7 @@
 //! `init`, `serve` and `check` work on the machine itself; everything else goes through the API
 //! and can do nothing that the API cannot.
 
+mod allocator;
 mod args;
 mod check;
 mod cluster;

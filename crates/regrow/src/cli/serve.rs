@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::allocator;
 use super::args::Serve;
 use super::exit::{Exit, Failure, with_causes};
 use super::output::Output;
@@ -36,6 +37,7 @@ pub(super) async fn run(command: Serve, output: Output) -> Result<(), Failure> {
     })?;
     telemetry::log_to_stderr(&config.log.filter, config.log.format)
         .map_err(|error| Failure::usage(with_causes(&error)))?;
+    allocator::bound();
     let mut signals = Signals::new()?;
     let data_dir = DataDir::open(data_dir)?;
     let engine = Engine::open(data_dir, Arc::new(SystemClock), engine_config(&config)).await?;
