@@ -23,8 +23,8 @@ pub struct Checked {
     pub documents: u64,
     /// Bytes read from the store.
     pub bytes_read: u64,
-    /// Packs that no snapshot refers to, and snapshots that the metadata does not list: no
-    /// problem, they go by themselves.
+    /// Packs that no snapshot refers to, which the service sweeps, and snapshots that the metadata
+    /// does not list: no problem for any other.
     pub unreferenced: u64,
     /// What was wrong; empty when everything is sound.
     pub problems: Vec<Problem>,

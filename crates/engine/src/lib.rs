@@ -37,7 +37,7 @@ pub use usecase::downloads::Downloads;
 pub use usecase::keys::{Keys, NewKey};
 pub use usecase::projects::Projects;
 pub use usecase::restores::{RestoreRequest, Restores};
-pub use usecase::snapshots::{RETENTION_DAYS_DEFAULT, Snapshots};
+pub use usecase::snapshots::Snapshots;
 pub use worker::Running;
 
 /// What a running service is made of; cloning shares it.

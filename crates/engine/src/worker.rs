@@ -92,7 +92,7 @@ async fn claim(engine: &Engine, worker: &str) -> Result<Option<Lease>, Error> {
 async fn run_job(engine: &Engine, lease: Lease, shutdown: &CancellationToken) {
     let counter = SharedCounter::default();
     let began = Instant::now();
-    let work = std::panic::AssertUnwindSafe(perform(engine, &lease, &counter, shutdown));
+    let work = std::panic::AssertUnwindSafe(perform(engine, &lease, &counter));
     let ended = tokio::select! {
         ended = work.catch_unwind() => Some(ended),
         lost = keep_lease(engine, &lease, &counter) => {
@@ -170,14 +170,9 @@ async fn fail(engine: &Engine, lease: &Lease, reason: String) -> Status {
 }
 
 /// Does the job and records its success; returns why it failed, in words for people.
-async fn perform(
-    engine: &Engine,
-    lease: &Lease,
-    counter: &SharedCounter,
-    shutdown: &CancellationToken,
-) -> Result<(), String> {
+async fn perform(engine: &Engine, lease: &Lease, counter: &SharedCounter) -> Result<(), String> {
     match lease.job.kind {
-        JobKind::Snapshot(id) => perform_snapshot(engine, lease, id, counter, shutdown).await,
+        JobKind::Snapshot(id) => perform_snapshot(engine, lease, id, counter).await,
         JobKind::Restore(id) => perform_restore(engine, lease, id, counter).await,
     }
 }
@@ -187,12 +182,11 @@ async fn perform_snapshot(
     lease: &Lease,
     id: model::SnapshotId,
     counter: &Counter,
-    shutdown: &CancellationToken,
 ) -> Result<(), String> {
     let meta = &engine.parts.meta;
     let cluster = meta.cluster(lease.job.cluster_id).await.map_err(shown)?;
     let cluster = cluster.ok_or("the cluster is gone")?;
-    let taken = job::snapshot::take(engine, &cluster, id, counter, shutdown).await;
+    let taken = job::snapshot::take(engine, &cluster, id, counter).await;
     let (manifest, version) = match taken {
         Ok(taken) => taken,
         Err(error) => {

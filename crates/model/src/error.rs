@@ -59,14 +59,6 @@ pub enum Error {
         /// Where it was looked for.
         project: ProjectId,
     },
-    /// The cluster exists but belongs to the other family of backup requests.
-    #[error("`{name}` is not a {wanted}")]
-    WrongFamily {
-        /// The cluster asked for.
-        name: String,
-        /// What the request serves.
-        wanted: &'static str,
-    },
     /// No such snapshot of that cluster.
     #[error("no snapshot {snapshot} of cluster `{cluster}` exists")]
     SnapshotNotFound {

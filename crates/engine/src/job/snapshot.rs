@@ -10,7 +10,6 @@ use std::time::Duration;
 use futures::FutureExt;
 use model::{Cluster, Consistency, Page, SnapshotOutcome, Status};
 use mongo::{CollectionKind, Description, SourceSnapshot, Topology};
-use tokio_util::sync::CancellationToken;
 use vault::{Manifest, SnapshotHeader, Source, WriteOptions};
 
 use crate::deployment::ConnectError;
@@ -65,7 +64,6 @@ pub(crate) async fn take(
     cluster: &Cluster,
     id: model::SnapshotId,
     counter: &Counter,
-    shutdown: &CancellationToken,
 ) -> Result<(Manifest, String), Error> {
     let stored_id = vault::SnapshotId(id.to_bytes());
     match engine.parts.repository.manifest(stored_id).await {
@@ -88,10 +86,8 @@ pub(crate) async fn take(
             }
             ended => return ended,
         }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => pause *= 2,
-            () = shutdown.cancelled() => std::future::pending().await,
-        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
     }
     unreachable!("the last start returns")
 }
@@ -110,6 +106,7 @@ async fn scan(
         Topology::Sharded => return Err(Error::Sharded),
     };
     deployment.require_source().await?;
+    remember(engine, cluster, &description).await;
     let source = deployment.begin_snapshot().await?;
     let options = WriteOptions {
         compression_level: engine.parts.config.compression_level,
@@ -130,6 +127,22 @@ async fn scan(
     };
     let manifest = writer.commit(header).await?;
     Ok((manifest, description.version.text))
+}
+
+/// Keeps what the server says of itself now, since servers are upgraded.
+async fn remember(engine: &Engine, cluster: &Cluster, found: &Description) {
+    let replica_set = match &found.topology {
+        Topology::ReplicaSet { name } => Some(name.as_str()),
+        Topology::Standalone | Topology::Sharded => None,
+    };
+    let meta = &engine.parts.meta;
+    let (version, now) = (&found.version.text, engine.now());
+    if let Err(error) = meta
+        .cluster_seen(cluster.id, version, replica_set, now)
+        .await
+    {
+        tracing::warn!(cluster.id = %cluster.id, error = ?error, "a new version was not kept");
+    }
 }
 
 /// Returns the newest completed snapshot of the cluster that can be read; without one, all is new.

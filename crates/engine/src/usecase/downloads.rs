@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use model::{Delivery, Error, RestoreId, RestoreJob, SnapshotId};
+use model::{Delivery, Error, RestoreId, RestoreJob};
 use ring::hmac;
 
 use crate::{Archive, Engine};
@@ -80,10 +80,5 @@ impl Downloads<'_> {
         let job = self.0.parts.meta.restore_by_id(id).await?;
         let is_download = |job: &RestoreJob| job.delivery == Delivery::Download;
         job.filter(is_download).ok_or(Error::DownloadNotFound)
-    }
-
-    /// Returns which snapshot a valid token leads to; for logs.
-    pub async fn snapshot(&self, token: &str) -> Result<SnapshotId, Error> {
-        Ok(self.job(token).await?.snapshot_id)
     }
 }

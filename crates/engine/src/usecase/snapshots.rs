@@ -9,7 +9,7 @@ use model::{
 use crate::{Caller, Engine, entropy, reconcile};
 
 /// How long an on-demand snapshot is kept unless asked otherwise, in days.
-pub const RETENTION_DAYS_DEFAULT: u32 = 8;
+const RETENTION_DAYS_DEFAULT: u32 = 8;
 const RETENTION_DAYS_MAX: u32 = 36_500;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 

@@ -96,7 +96,6 @@ pub(crate) fn serverless(error: Error) -> Failure {
         Error::ProjectNotFound(id) => with(Code::GroupNotFound, id),
         Error::ProjectNameNotFound(name) => with(Code::GroupNameNotFound, name),
         Error::ClusterNotFound { name, project } => pair(Code::ClusterNotFound, name, project),
-        Error::WrongFamily { wanted, .. } => with(Code::IncorrectBackupApiEndpoint, wanted),
         Error::SnapshotNotFound { snapshot, cluster } => {
             pair(Code::SnapshotNotFound, snapshot, cluster)
         }
