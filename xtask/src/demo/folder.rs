@@ -196,6 +196,12 @@ mod tests {
         let (mut ours, mut other) = (sleep(&pipe), sleep("elsewhere"));
         folder.remember("ours", ours.id()).unwrap();
         folder.remember("other", other.id()).unwrap();
+        // A child that was just started shows no command line for a moment.
+        let started = std::time::Instant::now();
+        while !is_ours(ours.id(), &path.canonicalize().unwrap()) {
+            assert!(started.elapsed().as_secs() < 10, "the child shows itself");
+            std::thread::yield_now();
+        }
         // A killed child stays visible until it is waited for, so wait beside it.
         let waiter = std::thread::spawn(move || ours.wait().unwrap());
         assert_eq!(stop_leftovers(&path).unwrap(), 1);
