@@ -6,6 +6,7 @@
 //!
 //! * [`Deployment`]: a connection that was really made, what it is and what its user may do.
 //! * [`SourceSnapshot`]: one catalog, and every collection as a stream of raw batches, at one time.
+//! * [`Filter`]: which documents a query would return, decided without a server.
 //! * [`Target`]: the other direction; visibly unfinished until [`Target::release`].
 //!
 //! The traps of the servers (what they drop, rewrite or answer wrongly without an error) are
@@ -15,6 +16,7 @@ mod compare;
 mod deployment;
 mod describe;
 mod error;
+mod filter;
 mod guard;
 mod load;
 mod privilege;
@@ -30,6 +32,7 @@ pub use compare::Difference;
 pub use deployment::{ConnectOptions, Deployment};
 pub use describe::{Description, Topology, Version};
 pub use error::{Cause, Error, LostReason};
+pub use filter::{Filter, FilterError};
 pub use guard::MARKER_DATABASE;
 pub use load::Loader;
 pub use scan::{DocumentSpan, ScanBatch, ScanStream};

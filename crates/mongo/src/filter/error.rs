@@ -1,0 +1,40 @@
+//! Why a filter was refused. The text is written for whoever typed the filter.
+
+/// Why a filter was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FilterError {
+    /// The operator is not one of the match language, or not one of those understood here.
+    #[error("the operator {name} is not known")]
+    Unknown {
+        /// The operator as written, with its `$`.
+        name: String,
+    },
+    /// The operator exists, but only a server can decide it.
+    #[error("the operator {name} is not supported: {reason}")]
+    Unsupported {
+        /// The operator as written, with its `$`.
+        name: &'static str,
+        /// What it would need.
+        reason: &'static str,
+    },
+    /// The operator's argument is not one it takes.
+    #[error("{name} {fault}")]
+    Argument {
+        /// The operator as written, with its `$`.
+        name: String,
+        /// What it takes, as the rest of the sentence.
+        fault: String,
+    },
+    /// The filter is nested too deep.
+    #[error("the filter is nested deeper than {limit} levels")]
+    TooDeep {
+        /// How deep a filter may be nested.
+        limit: usize,
+    },
+    /// The filter is not valid BSON.
+    #[error("the filter is not valid BSON: {fault}")]
+    Invalid {
+        /// What is wrong with it.
+        fault: String,
+    },
+}
