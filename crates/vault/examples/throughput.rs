@@ -202,6 +202,7 @@ fn header() -> SnapshotHeader {
         created_at_ms: 0,
         source: Source::default(),
         consistency: None,
+        resume_point: None,
     }
 }
 

@@ -46,6 +46,6 @@ pub use reader::ReadOptions;
 pub use repository::Repository;
 pub use store::{Retry, Store};
 pub use writer::{
-    CollectionEntry, CollectionSummary, CollectionWriter, SnapshotHeader, SnapshotWriter,
-    WriteOptions, WriteProgress,
+    CollectionEditor, CollectionEntry, CollectionSummary, CollectionWriter, Sealed, SnapshotHeader,
+    SnapshotWriter, WriteOptions, WriteProgress,
 };

@@ -40,6 +40,12 @@ pub struct Manifest {
     /// Sums over the collections.
     #[n(7)]
     pub totals: Totals,
+    /// The snapshot that this one was written upon.
+    #[n(8)]
+    pub parent: Option<SnapshotId>,
+    /// Where following the source can go on from, in the caller's own form.
+    #[cbor(n(9), with = "crate::cbor::optional_bytes", has_nil)]
+    pub resume_point: Option<Vec<u8>>,
 }
 
 /// Where the documents of a snapshot came from; free texts for people and for choosing a target.
@@ -96,6 +102,10 @@ pub struct Totals {
     /// Live documents stored for this snapshot; `None` where that was not counted.
     #[n(5)]
     pub documents_new: Option<u64>,
+    /// Bytes of the live documents that an earlier snapshot had stored; `None` where that was not
+    /// counted.
+    #[n(6)]
+    pub bytes_shared: Option<u64>,
 }
 
 /// One collection of a snapshot.
@@ -146,6 +156,12 @@ impl CollectionManifest {
         let documents: u64 = self.pages.iter().map(|page| page.documents).sum();
         let bytes: u64 = self.pages.iter().map(|page| page.bytes).sum();
         (documents, bytes) == (self.documents, self.bytes)
+    }
+
+    /// Answers whether its documents can be found by identity and replaced: its segments hold
+    /// every document that has an identity, or there is no document.
+    pub fn can_be_edited(&self) -> bool {
+        self.documents == 0
     }
 
     /// Returns the fingerprint of the collection's documents.
@@ -308,7 +324,10 @@ mod tests {
                 stored_bytes: 500,
                 documents_shared: None,
                 documents_new: None,
+                bytes_shared: None,
             },
+            parent: None,
+            resume_point: None,
         }
     }
 

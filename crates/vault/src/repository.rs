@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use futures::Stream;
 
 use crate::block::Block;
@@ -141,6 +142,24 @@ impl Repository {
         options: ReadOptions,
     ) -> impl Stream<Item = Result<Block, Error>> + Send + Unpin + 'static + use<> {
         reader::blocks(self.inner.clone(), collection, options)
+    }
+
+    /// Returns the live document of each identity, in order; `None` where there is none.
+    ///
+    /// An identity is the bytes that a document's span names. Of several documents of one identity
+    /// any may be returned. Reads O(k log n). Fails with `Invalid` where
+    /// [`CollectionManifest::can_be_edited`] says no.
+    #[expect(
+        clippy::unused_async,
+        clippy::unimplemented,
+        reason = "the signature comes first"
+    )]
+    pub async fn find(
+        &self,
+        _collection: &CollectionManifest,
+        _identities: &[Bytes],
+    ) -> Result<Vec<Option<Bytes>>, Error> {
+        unimplemented!("finding is being written")
     }
 
     /// Returns an empty fingerprinter under this repository's keys.

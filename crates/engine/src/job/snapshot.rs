@@ -124,6 +124,7 @@ async fn scan(
             seconds: time.seconds,
             increment: time.increment,
         }),
+        resume_point: None,
     };
     let manifest = writer.commit(header).await?;
     Ok((manifest, description.version.text))

@@ -7,9 +7,11 @@
 
 mod base;
 mod collection;
+mod editor;
 mod packer;
 mod pages;
 mod runs;
+mod sealed;
 mod upon;
 mod window;
 mod work;
@@ -23,7 +25,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 pub use self::collection::{CollectionSummary, CollectionWriter};
+pub use self::editor::CollectionEditor;
 use self::packer::{Message, Packed, Packer};
+pub use self::sealed::Sealed;
 use self::work::Tools;
 use crate::block;
 use crate::error::Error;
@@ -89,6 +93,8 @@ pub struct SnapshotHeader {
     pub source: Source,
     /// The cluster time at which every exact collection stands; `None` claims nothing.
     pub consistency: Option<ClusterTime>,
+    /// Where following the source can go on from, in the caller's own form; kept as it is.
+    pub resume_point: Option<Vec<u8>>,
 }
 
 /// How far a snapshot has come.
@@ -145,6 +151,30 @@ impl SnapshotWriter {
             entry,
             base.as_ref(),
         )
+    }
+
+    /// Begins a collection that is the base's collection of the same UUID with some documents
+    /// replaced. Reads nothing yet.
+    ///
+    /// Fails with `Invalid` where the writer has no base, the base has no such collection, or
+    /// [`CollectionManifest::can_be_edited`] says no of it.
+    #[expect(
+        clippy::unimplemented,
+        clippy::needless_pass_by_value,
+        reason = "the signature comes first"
+    )]
+    pub fn edit(&self, _entry: CollectionEntry) -> Result<CollectionEditor, Error> {
+        unimplemented!("editing is being written")
+    }
+
+    /// Waits until everything is durable but writes no manifest: the result can be the base of
+    /// another writer of this process, for passes that are not yet a snapshot.
+    ///
+    /// Fails as [`SnapshotWriter::commit`] does, except that the name may be taken.
+    #[expect(clippy::unused_async, reason = "the signature comes first")]
+    #[expect(clippy::unimplemented, reason = "the signature comes first")]
+    pub async fn seal(self, _header: SnapshotHeader) -> Result<Sealed, Error> {
+        unimplemented!("sealing is being written")
     }
 
     /// Returns how far the snapshot has come.
@@ -248,6 +278,8 @@ fn assemble(header: SnapshotHeader, finished: Vec<Finished>, mut packed: Packed)
         collections,
         packs,
         totals,
+        parent: None,
+        resume_point: header.resume_point,
     }
 }
 

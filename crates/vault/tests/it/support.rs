@@ -74,6 +74,7 @@ pub(crate) fn header(number: u8) -> SnapshotHeader {
             seconds: 1_700_000_000,
             increment: 3,
         }),
+        resume_point: None,
     }
 }
 
