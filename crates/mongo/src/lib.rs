@@ -32,7 +32,7 @@ pub use compare::Difference;
 pub use deployment::{ConnectOptions, Deployment};
 pub use describe::{Description, Topology, Version};
 pub use error::{Cause, Error, LostReason};
-pub use filter::{Filter, FilterError};
+pub use filter::{Filter, FilterError, MatchError};
 pub use guard::MARKER_DATABASE;
 pub use load::Loader;
 pub use scan::{DocumentSpan, ScanBatch, ScanStream};

@@ -1,4 +1,5 @@
-//! Why a filter was refused. The text is written for whoever typed the filter.
+//! Why a filter was refused, or could not be decided. Written for whoever typed the filter; nothing
+//! of a document is repeated.
 
 /// Why a filter was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +36,23 @@ pub enum FilterError {
     #[error("the filter is not valid BSON: {fault}")]
     Invalid {
         /// What is wrong with it.
+        fault: String,
+    },
+}
+
+/// Why it can't be said whether a document matches.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MatchError {
+    /// The document is not valid BSON.
+    #[error("a document is not valid BSON: {fault}")]
+    Document {
+        /// What is wrong with it.
+        fault: String,
+    },
+    /// A regular expression gave up on a string of the document.
+    #[error("the regular expression gave up on a value: {fault}")]
+    Regex {
+        /// Which limit it reached.
         fault: String,
     },
 }

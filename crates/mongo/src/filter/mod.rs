@@ -10,7 +10,7 @@ mod error;
 use bson::RawDocument;
 use bytes::Bytes;
 
-pub use error::FilterError;
+pub use error::{FilterError, MatchError};
 
 /// A parsed filter. Cheap to clone; the clones share what was parsed.
 #[derive(Clone, Debug)]
@@ -25,8 +25,10 @@ impl Filter {
         unimplemented!("delivered next")
     }
 
-    /// Returns whether the document matches. What can't be read of a damaged document is missing.
-    pub fn matches(&self, document: &RawDocument) -> bool {
+    /// Returns whether the document matches.
+    ///
+    /// Fails where that can't be decided: a damaged document, or a regular expression that gave up.
+    pub fn matches(&self, document: &RawDocument) -> Result<bool, MatchError> {
         let _ = document;
         unimplemented!("delivered next")
     }
