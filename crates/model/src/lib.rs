@@ -15,6 +15,7 @@ pub mod policy;
 pub mod principal;
 pub mod restore;
 pub mod retention;
+pub mod selection;
 pub mod snapshot;
 pub mod time;
 
@@ -26,7 +27,11 @@ pub use job::{Job, JobKind, JobState, Lease, Progress};
 pub use organization::{Organization, Project};
 pub use page::{Listed, Page};
 pub use principal::{Action, Actor, ApiKey, Principal, Role, RoleAssignment};
-pub use restore::{CollectionReport, Delivery, RestoreJob, RestoreReport};
+pub use restore::{
+    ChosenMode, CollectionAction, CollectionReport, Delivery, RestoreJob, RestoreMode,
+    RestoreReport,
+};
+pub use selection::{InvalidSelection, Rename, Selection};
 pub use snapshot::{Consistency, Snapshot, SnapshotOutcome, Trigger};
 pub use time::{Clock, ClusterTime, Timestamp};
 

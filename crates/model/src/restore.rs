@@ -1,7 +1,9 @@
 //! A restore job: a snapshot put onto a target, or offered for download.
 
 use crate::Status;
+use crate::error::UnknownWord;
 use crate::id::{ClusterId, ProjectId, RestoreId, SnapshotId};
+use crate::selection::Selection;
 use crate::time::Timestamp;
 
 /// How long a restore job, and so a download link, lives: 4 hours, the documented figure.
@@ -14,6 +16,57 @@ pub enum Delivery {
     Restore,
     /// Offered as an archive behind a link.
     Download,
+}
+
+/// How a snapshot is put onto a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RestoreMode {
+    /// Beside what is there; takes its place only once all of it was proved. Needs twice the room.
+    Safe,
+    /// What is there is removed first: for targets without the room.
+    InPlace,
+    /// Only what was written since the snapshot is put back or deleted.
+    Rewind,
+}
+
+impl RestoreMode {
+    /// Every mode.
+    pub const ALL: [RestoreMode; 3] = [Self::Safe, Self::InPlace, Self::Rewind];
+
+    /// Returns the word used in storage, on the wire and in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Safe => "SAFE",
+            Self::InPlace => "IN_PLACE",
+            Self::Rewind => "REWIND",
+        }
+    }
+}
+
+impl std::fmt::Display for RestoreMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for RestoreMode {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        let mut modes = Self::ALL.into_iter();
+        modes
+            .find(|mode| mode.as_str() == word)
+            .ok_or_else(|| UnknownWord::new("restore mode", word))
+    }
+}
+
+/// The mode that a restore took, and why that one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChosenMode {
+    /// The mode.
+    pub mode: RestoreMode,
+    /// The reason, as the end of a sentence that begins with "because".
+    pub because: String,
 }
 
 /// A restore job.
@@ -41,6 +94,12 @@ pub struct RestoreJob {
     pub target_name: String,
     /// That cluster's project.
     pub target_project_id: ProjectId,
+    /// The mode that was asked for; none where the best is to be chosen.
+    pub mode: Option<RestoreMode>,
+    /// The mode that was taken; once a worker has decided it.
+    pub chosen: Option<ChosenMode>,
+    /// What of the snapshot is put back; none for all of it.
+    pub selection: Option<Selection>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it completed or failed.
@@ -70,12 +129,41 @@ pub struct RestoreReport {
 /// One collection of a restore's report.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CollectionReport {
-    /// `database.collection`.
+    /// `database.collection` on the target.
     pub namespace: String,
-    /// Documents loaded.
+    /// What was done to it.
+    #[serde(default)]
+    pub action: CollectionAction,
+    /// Documents that are there now because of the snapshot; of a rewound one all, not only those
+    /// that were written.
     pub documents: u64,
     /// Their bytes as BSON.
     pub size_bytes: u64,
+    /// Documents written or deleted.
+    #[serde(default)]
+    pub changed: u64,
     /// Whether count, fingerprint, options and indexes were found equal on the target.
     pub verified: bool,
+}
+
+/// What a restore did to one collection.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum CollectionAction {
+    /// Made anew and loaded whole.
+    #[default]
+    Loaded,
+    /// Made anew and loaded whole, but only after what was there had been dropped: servers cannot
+    /// rename time series and stored functions.
+    LoadedAtTheFlip,
+    /// Some documents were written back or deleted.
+    Rewound,
+    /// Documents that match a query were put among those that are there.
+    Merged,
+    /// A view, made or found as it should be.
+    View,
+    /// Removed, since the snapshot does not have it.
+    Dropped,
 }

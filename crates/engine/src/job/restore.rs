@@ -195,8 +195,10 @@ impl Put<'_> {
         self.target.finish_collection(collection).await?;
         Ok(CollectionReport {
             namespace,
+            action: model::CollectionAction::Loaded,
             documents: stored.documents,
             size_bytes: stored.bytes,
+            changed: stored.documents,
             verified: true,
         })
     }

@@ -10,8 +10,10 @@ fn report() -> RestoreReport {
     RestoreReport {
         collections: vec![CollectionReport {
             namespace: "shop.orders".to_owned(),
+            action: model::CollectionAction::Rewound,
             documents: 3,
             size_bytes: 1 << 33,
+            changed: 1,
             verified: true,
         }],
     }
