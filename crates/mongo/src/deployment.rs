@@ -11,7 +11,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::Cause;
 use crate::server::Server;
-use crate::{Catalog, Description, Error, SourceSnapshot, Target};
+use crate::{
+    Catalog, ChangeLimits, Changes, ClusterTime, Description, Error, ResumePoint, SourceSnapshot,
+    Target,
+};
 use crate::{catalog, describe, privilege, snapshot, target};
 
 /// How to connect.
@@ -110,6 +113,24 @@ impl Deployment {
     /// [`Error::CatalogChanged`] where the catalog will not stand still.
     pub async fn begin_snapshot(&self) -> Result<SourceSnapshot, Error> {
         snapshot::begin(&self.server).await
+    }
+
+    /// Begins a pass that is at no one time, for what takes longer than a snapshot can be read.
+    ///
+    /// Its [`SourceSnapshot::time`] is none; its resume point is from before the first read, and
+    /// everything is read as a majority has it then or later. A snapshot that follows from that
+    /// point makes it exact.
+    pub async fn begin_pass(&self) -> Result<SourceSnapshot, Error> {
+        unimplemented!()
+    }
+
+    /// Returns which documents were written after `since` up to now, and that time.
+    pub async fn changes_until_now(
+        &self,
+        _since: &ResumePoint,
+        _limits: &ChangeLimits,
+    ) -> Result<(Changes, ClusterTime), Error> {
+        unimplemented!()
     }
 
     /// Returns the deployment as the target of the restore `job` (letters, digits, `-` and `_`,

@@ -58,6 +58,12 @@ pub enum Error {
         /// What the server said.
         reason: LostReason,
     },
+    /// What happened since a resume point cannot be told for sure: scan instead.
+    #[error("what changed since the last snapshot cannot be followed: {reason}")]
+    HistoryLost {
+        /// What is missing, different or unknown.
+        reason: HistoryLost,
+    },
     /// The catalog kept changing, so that none could be proven to hold at one time.
     #[error("the catalog changed while it was read: {what}")]
     CatalogChanged {
@@ -132,6 +138,31 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+}
+
+/// Why history since a resume point cannot be followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HistoryLost {
+    /// The server no longer has everything since the point.
+    RolledOver,
+    /// What the server has at the point is not what was there: another history.
+    Different,
+    /// The user may no longer read it in the way of the point.
+    NotPermitted,
+    /// Something happened that is not known to leave documents alone; says what.
+    NotUnderstood(String),
+}
+
+impl fmt::Display for HistoryLost {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RolledOver => formatter.write_str("the server no longer keeps all of it"),
+            Self::Different => formatter.write_str("the server has another history"),
+            Self::NotPermitted => formatter.write_str("the user may no longer read it"),
+            Self::NotUnderstood(what) => formatter.write_str(what),
+        }
+    }
 }
 
 /// Why a collection can no longer be read at a snapshot's time.

@@ -10,13 +10,18 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::catalog::{self, Listing};
 use crate::compare::first_change;
 use crate::describe::{Hello, Topology};
 use crate::guard;
 use crate::scan::{self, ReadAt, Scan};
 use crate::server::{Server, code};
-use crate::{Catalog, Collection, CollectionKind, Error, ScanStream};
+use crate::{
+    Catalog, ChangeLimits, Changes, Collection, CollectionKind, Error, RereadStream, ResumePoint,
+    ScanStream,
+};
 
 /// A point in a replica set's history: seconds since 1970 and a count within the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -242,6 +247,39 @@ impl SourceSnapshot {
             Some(time) => ReadAt::Time(time),
         };
         scan::stream(Scan::of_snapshot(Arc::clone(&self.inner), collection, at))
+    }
+
+    /// Returns the point from which a later snapshot can follow this one; none where nothing can
+    /// be followed: a standalone server, or one where neither the oplog nor a change stream may be
+    /// read. For a pass it is from before the first read.
+    pub async fn resume_point(&self) -> Result<Option<ResumePoint>, Error> {
+        unimplemented!()
+    }
+
+    /// Returns which documents were written after `since` and no later than this snapshot's time
+    /// (for a pass: than its begin). [`Error::HistoryLost`] means: scan instead.
+    pub async fn changes_since(
+        &self,
+        _since: &ResumePoint,
+        _limits: &ChangeLimits,
+    ) -> Result<Changes, Error> {
+        unimplemented!()
+    }
+
+    /// Reads the documents of a collection that have one of `ids` (raw `_id` elements) at this
+    /// snapshot's time, and marks the collection as read at the end.
+    ///
+    /// What is asked for and not found was deleted. A document may be found whose `_id` is equal to
+    /// the server but not the same bytes (`1` and `1.0`, or by collation): take out the identity of
+    /// what was found, too. Documents may come more than once.
+    pub fn reread(&self, _collection: &Collection, _ids: Vec<Bytes>) -> RereadStream {
+        unimplemented!()
+    }
+
+    /// Says that a collection is as it was at the point that was followed from, and so needs no
+    /// reading.
+    pub fn unchanged(&self, _collection: &Collection) {
+        unimplemented!()
     }
 
     /// Proves that everything was read; call it after all scans, before the snapshot is declared
