@@ -273,6 +273,9 @@ pub struct Snapshot {
     /// Bytes of documents in the snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
+    /// Bytes of documents read from the deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_read: Option<u64>,
     /// Name of the cluster.
     pub cluster_name: String,
     /// The one moment at which all of it is exact.
@@ -287,6 +290,15 @@ pub struct Snapshot {
     /// Documents in the snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documents: Option<u64>,
+    /// Documents read from the deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents_read: Option<u64>,
+    /// Documents that an earlier snapshot had stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents_shared: Option<u64>,
+    /// Documents that had to be stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents_stored: Option<u64>,
     /// When the snapshot will be deleted.
     pub expires_at: Date,
     /// Why the snapshot failed.
@@ -320,6 +332,24 @@ pub struct Snapshot {
     /// Bytes that the snapshot added to the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored_bytes: Option<u64>,
+    /// How the documents were come by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way: Option<SnapshotWay>,
+    /// Why it was not done with less work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way_reason: Option<String>,
+}
+
+/// How a snapshot came by its documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SnapshotWay {
+    /// Every collection was read whole at one time.
+    Scan,
+    /// Only what changed since the snapshot before was read.
+    Follow,
+    /// Every collection was read over a longer time, and what changed meanwhile again.
+    Converge,
 }
 
 /// What a restore put into one collection of the target, and what it found when it compared.

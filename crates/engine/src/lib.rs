@@ -71,6 +71,10 @@ pub struct Config {
     pub compression_level: i32,
     /// How long a deployment may take to answer, in milliseconds.
     pub deployment_timeout_ms: u64,
+    /// The one way in which snapshots are taken; what costs least where absent.
+    pub snapshot_way: Option<model::SnapshotWay>,
+    /// Days after which a snapshot reads everything again, although following would do.
+    pub scan_every_days: u32,
     /// How the secret half of digest authentication is made of a public and a private key.
     pub digest_ha1: fn(public: &str, private: &str) -> secrecy::SecretString,
 }

@@ -187,7 +187,7 @@ async fn perform_snapshot(
     let cluster = meta.cluster(lease.job.cluster_id).await.map_err(shown)?;
     let cluster = cluster.ok_or("the cluster is gone")?;
     let taken = job::snapshot::take(engine, &cluster, id, counter).await;
-    let (manifest, version) = match taken {
+    let job::snapshot::Taken { version, outcome } = match taken {
         Ok(taken) => taken,
         Err(error) => {
             // What it wrote is of no use to anyone, and a full disk needs the space now.
@@ -195,7 +195,6 @@ async fn perform_snapshot(
             return Err(in_words(&error));
         }
     };
-    let outcome = job::snapshot::outcome(&manifest);
     let recorded = meta
         .snapshot_completed(lease, engine.now(), &version, &outcome)
         .await;

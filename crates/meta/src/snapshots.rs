@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::change::Change;
 use crate::engine::{Connection, Constraint, Row, query, violated};
 use crate::generation::Altered;
-use crate::row::{Columns, During, all, millis, nonsense, offset, stored_count};
+use crate::row::{Columns, During, all, millis, nonsense, offset, stored_count, stored_object};
 use crate::{Meta, clusters, jobs};
 
 /// In which order snapshots are listed, by when they were due or asked for.
@@ -362,7 +362,8 @@ async fn complete(
     query(
         "UPDATE snapshots SET status = 'COMPLETED', finished_at_ms = $2, mongodb_version = $3,
              consistency = $4, cluster_time_seconds = $5, cluster_time_increment = $6,
-             documents = $7, size_bytes = $8, stored_bytes = $9, collections = $10
+             documents = $7, size_bytes = $8, stored_bytes = $9, collections = $10,
+             cost = $11
          WHERE id = $1",
     )
     .bind(id.to_string())
@@ -375,6 +376,7 @@ async fn complete(
     .bind(stored_count(outcome.size_bytes)?)
     .bind(stored_count(outcome.stored_bytes)?)
     .bind(i64::from(outcome.collections))
+    .bind(outcome.cost.as_ref().map(stored_object).transpose()?)
     .execute(connection)
     .await
     .during("complete snapshot")?;
@@ -460,5 +462,9 @@ fn outcome(row: &Row) -> Result<SnapshotOutcome, Error> {
         size_bytes: row.number("size_bytes")?,
         stored_bytes: row.number("stored_bytes")?,
         collections: row.number("collections")?,
+        cost: match row.text_or_none("cost")? {
+            Some(_) => Some(row.object("cost")?),
+            None => None,
+        },
     })
 }

@@ -32,7 +32,7 @@ pub use restore::{
     RestoreReport,
 };
 pub use selection::{InvalidSelection, Rename, Selection};
-pub use snapshot::{Consistency, Snapshot, SnapshotOutcome, Trigger};
+pub use snapshot::{Consistency, Snapshot, SnapshotCost, SnapshotOutcome, SnapshotWay, Trigger};
 pub use time::{Clock, ClusterTime, Timestamp};
 
 /// How far a snapshot or a restore has come; the API's words in upper case.

@@ -64,4 +64,36 @@ pub struct SnapshotOutcome {
     pub stored_bytes: u64,
     /// Collections, views included.
     pub collections: u32,
+    /// What it took; absent for snapshots of versions that did not note it.
+    pub cost: Option<SnapshotCost>,
+}
+
+/// How a snapshot came by its documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SnapshotWay {
+    /// Every collection was read whole at one time.
+    Scan,
+    /// Only what changed since the snapshot before was read.
+    Follow,
+    /// Every collection was read over a longer time, and what changed meanwhile was read again
+    /// at one time.
+    Converge,
+}
+
+/// What a snapshot read, stored and shared.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SnapshotCost {
+    /// How its documents were come by.
+    pub way: SnapshotWay,
+    /// Why it was not done with less work; one clause for people.
+    pub reason: Option<String>,
+    /// Documents read from the deployment.
+    pub documents_read: u64,
+    /// Bytes of those documents as BSON.
+    pub size_bytes_read: u64,
+    /// Its documents that had to be stored.
+    pub documents_stored: u64,
+    /// Its documents that an earlier snapshot had stored.
+    pub documents_shared: u64,
 }

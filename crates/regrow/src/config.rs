@@ -128,6 +128,8 @@ pub(crate) struct Work {
     pub(crate) compression_level: u16,
     /// How long a deployment may take to answer, in milliseconds.
     pub(crate) deployment_timeout_ms: u32,
+    /// Days after which a snapshot reads everything again.
+    pub(crate) scan_every_days: u16,
 }
 
 impl Default for Work {
@@ -137,6 +139,7 @@ impl Default for Work {
             cursors: 4,
             compression_level: 1,
             deployment_timeout_ms: 10_000,
+            scan_every_days: 7,
         }
     }
 }
@@ -181,6 +184,7 @@ impl Config {
             cursors,
             compression_level,
             deployment_timeout_ms,
+            scan_every_days,
         } = self.work;
         in_range("work.slots", slots, 1..=64)?;
         in_range("work.cursors", cursors, 1..=64)?;
@@ -190,6 +194,7 @@ impl Config {
             deployment_timeout_ms,
             100..=600_000,
         )?;
+        in_range("work.scan_every_days", scan_every_days, 1..=366)?;
         if self.tls.certificate_file.is_some() != self.tls.key_file.is_some() {
             return Err(ConfigError::HalfTls);
         }

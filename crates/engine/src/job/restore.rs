@@ -238,6 +238,7 @@ mod tests {
                 size_bytes: 0,
                 stored_bytes: 0,
                 collections: 0,
+                cost: None,
             }),
             failure: None,
         }

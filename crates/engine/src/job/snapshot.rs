@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use futures::FutureExt;
-use model::{Cluster, Consistency, Page, SnapshotOutcome, Status};
+use model::{Cluster, Consistency, Page, SnapshotCost, SnapshotOutcome, SnapshotWay, Status};
 use mongo::{CollectionKind, Description, SourceSnapshot, Topology};
 use vault::{Manifest, SnapshotHeader, Source, WriteOptions};
 
@@ -56,6 +56,14 @@ impl Error {
     }
 }
 
+/// A snapshot that is whole in the store.
+pub(crate) struct Taken {
+    /// Version of the server it was taken from.
+    pub(crate) version: String,
+    /// What it became.
+    pub(crate) outcome: SnapshotOutcome,
+}
+
 /// Takes the snapshot `id` of `cluster`, or finds that an earlier attempt already has.
 ///
 /// Cancel it by dropping: nothing but unreferenced packs stay behind.
@@ -64,12 +72,14 @@ pub(crate) async fn take(
     cluster: &Cluster,
     id: model::SnapshotId,
     counter: &Counter,
-) -> Result<(Manifest, String), Error> {
+) -> Result<Taken, Error> {
     let stored_id = vault::SnapshotId(id.to_bytes());
     match engine.parts.repository.manifest(stored_id).await {
         Ok(manifest) => {
-            let version = manifest.source.server_version.clone().unwrap_or_default();
-            return Ok((manifest, version));
+            return Ok(Taken {
+                version: manifest.source.server_version.clone().unwrap_or_default(),
+                outcome: outcome(&manifest, None),
+            });
         }
         Err(error) if error.kind() == vault::ErrorKind::Missing => {}
         Err(error) => return Err(error.into()),
@@ -97,7 +107,7 @@ async fn scan(
     cluster: &Cluster,
     id: vault::SnapshotId,
     counter: &Counter,
-) -> Result<(Manifest, String), Error> {
+) -> Result<Taken, Error> {
     let deployment = engine.connect(cluster.id).await?;
     let description = deployment.describe().await?;
     let replica_set = match &description.topology {
@@ -127,7 +137,18 @@ async fn scan(
         resume_point: None,
     };
     let manifest = writer.commit(header).await?;
-    Ok((manifest, description.version.text))
+    let cost = SnapshotCost {
+        way: SnapshotWay::Scan,
+        reason: None,
+        documents_read: manifest.totals.documents,
+        size_bytes_read: manifest.totals.bytes,
+        documents_stored: manifest.totals.documents_new.unwrap_or_default(),
+        documents_shared: manifest.totals.documents_shared.unwrap_or_default(),
+    };
+    Ok(Taken {
+        version: description.version.text,
+        outcome: outcome(&manifest, Some(cost)),
+    })
 }
 
 /// Keeps what the server says of itself now, since servers are upgraded.
@@ -225,8 +246,8 @@ fn source_of(cluster: &Cluster, found: &Description, replica_set: Option<String>
     }
 }
 
-/// Returns what the domain keeps of a manifest.
-pub(crate) fn outcome(manifest: &Manifest) -> SnapshotOutcome {
+/// Returns what the domain keeps of a manifest; `cost` where this attempt took it.
+fn outcome(manifest: &Manifest, cost: Option<SnapshotCost>) -> SnapshotOutcome {
     let consistency = match manifest.consistency {
         Some(time) => Consistency::Snapshot(model::ClusterTime {
             seconds: time.seconds,
@@ -240,5 +261,6 @@ pub(crate) fn outcome(manifest: &Manifest) -> SnapshotOutcome {
         size_bytes: manifest.totals.bytes,
         stored_bytes: manifest.totals.stored_bytes,
         collections: u32::try_from(manifest.collections.len()).unwrap_or(u32::MAX),
+        cost,
     }
 }

@@ -43,6 +43,8 @@ pub(crate) fn config() -> Config {
         cursors: 2,
         compression_level: 1,
         deployment_timeout_ms: 3_000,
+        snapshot_way: None,
+        scan_every_days: 7,
         // Any function will do here: nobody authenticates by digest.
         digest_ha1: |public, private| SecretString::from(format!("{public}:{private}")),
     }

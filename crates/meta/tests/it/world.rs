@@ -6,8 +6,8 @@ use meta::{Accept, Meta, SealKey};
 use model::{
     Actor, ApiKey, Cluster, ClusterId, ClusterState, ClusterTime, Consistency, Delivery, Job,
     JobId, JobKind, JobState, KeyId, Lease, OrgId, Organization, Page, Project, ProjectId,
-    RestoreId, RestoreJob, Role, RoleAssignment, Snapshot, SnapshotId, SnapshotOutcome, Status,
-    Tier, Timestamp, Trigger,
+    RestoreId, RestoreJob, Role, RoleAssignment, Snapshot, SnapshotCost, SnapshotId,
+    SnapshotOutcome, SnapshotWay, Status, Tier, Timestamp, Trigger,
 };
 use secrecy::SecretString;
 
@@ -232,6 +232,14 @@ pub(crate) fn outcome() -> SnapshotOutcome {
         size_bytes: 1 << 40,
         stored_bytes: 12_345,
         collections: 17,
+        cost: Some(SnapshotCost {
+            way: SnapshotWay::Follow,
+            reason: None,
+            documents_read: 12,
+            size_bytes_read: 12_000,
+            documents_stored: 11,
+            documents_shared: 199_989,
+        }),
     }
 }
 

@@ -96,6 +96,8 @@ pub(super) fn engine_config(config: &Config) -> engine::Config {
         cursors: config.work.cursors.into(),
         compression_level: config.work.compression_level.into(),
         deployment_timeout_ms: config.work.deployment_timeout_ms.into(),
+        snapshot_way: None,
+        scan_every_days: config.work.scan_every_days.into(),
         digest_ha1: |public, private| digest::ha1(Algorithm::Md5, public, REALM, private).into(),
     }
 }

@@ -1,6 +1,6 @@
 //! `regrow snapshot …`: taking snapshots, and what is known of them.
 
-use api::regrow::{Consistency, Snapshot, TakeSnapshot};
+use api::regrow::{Consistency, Snapshot, SnapshotWay, TakeSnapshot};
 use api::snapshot::SnapshotType;
 use api::tenant::Status;
 
@@ -155,12 +155,33 @@ fn facts(snapshot: &Snapshot) -> Facts {
         .maybe("collections", snapshot.collections.map(count))
         .maybe("documents", snapshot.documents.map(count))
         .maybe("size", snapshot.bytes.map(size))
+        .maybe("way", snapshot.way.map(|way| way_in_words(way, snapshot)))
+        .maybe("read", amount(snapshot.documents_read, snapshot.bytes_read))
         .maybe(
             "stored",
-            snapshot
-                .stored_bytes
-                .map(|bytes| format!("{} added", size(bytes))),
+            amount(snapshot.documents_stored, snapshot.stored_bytes),
         )
+        .maybe("shared", amount(snapshot.documents_shared, None))
+}
+
+/// Says how the documents were come by, and why not with less work.
+fn way_in_words(way: SnapshotWay, snapshot: &Snapshot) -> String {
+    let words = match way {
+        SnapshotWay::Scan => "scan: every collection was read whole",
+        SnapshotWay::Follow => "follow: what changed since the snapshot before was read",
+        SnapshotWay::Converge => "converge: read over a longer time, then what changed meanwhile",
+    };
+    match &snapshot.way_reason {
+        Some(reason) => format!("{words} ({reason})"),
+        None => words.to_owned(),
+    }
+}
+
+/// Says how many documents and bytes, as far as that is known.
+fn amount(documents: Option<u64>, bytes: Option<u64>) -> Option<String> {
+    let documents = documents.map(|documents| format!("{} documents", count(documents)));
+    let known: Vec<String> = documents.into_iter().chain(bytes.map(size)).collect();
+    (!known.is_empty()).then(|| known.join(", "))
 }
 
 /// Returns the word of the wire.

@@ -117,6 +117,7 @@ fn wire(
 ) -> Snapshot {
     let url = ask.own_cluster_url(cluster.project_id, &cluster.name);
     let outcome = snapshot.outcome.as_ref();
+    let cost = outcome.and_then(|outcome| outcome.cost.as_ref());
     let (consistency, cluster_time) = match outcome.map(|outcome| outcome.consistency) {
         Some(Consistency::Snapshot(time)) => {
             let time = regrow::ClusterTime {
@@ -130,11 +131,15 @@ fn wire(
     };
     Snapshot {
         bytes: outcome.map(|outcome| outcome.size_bytes),
+        bytes_read: cost.map(|cost| cost.size_bytes_read),
         cluster_name: cluster.name.clone(),
         cluster_time,
         collections: outcome.map(|outcome| outcome.collections.into()),
         consistency,
         documents: outcome.map(|outcome| outcome.documents),
+        documents_read: cost.map(|cost| cost.documents_read),
+        documents_shared: cost.map(|cost| cost.documents_shared),
+        documents_stored: cost.map(|cost| cost.documents_stored),
         expires_at: date(snapshot.expires_at),
         failure_reason: snapshot.failure.clone(),
         finished_at: snapshot.finished_at.map(date),
@@ -151,6 +156,16 @@ fn wire(
         started_at: snapshot.started_at.map(date),
         status: status(snapshot.status),
         stored_bytes: outcome.map(|outcome| outcome.stored_bytes),
+        way: cost.map(|cost| way(cost.way)),
+        way_reason: cost.and_then(|cost| cost.reason.clone()),
+    }
+}
+
+fn way(way: model::SnapshotWay) -> regrow::SnapshotWay {
+    match way {
+        model::SnapshotWay::Scan => regrow::SnapshotWay::Scan,
+        model::SnapshotWay::Follow => regrow::SnapshotWay::Follow,
+        model::SnapshotWay::Converge => regrow::SnapshotWay::Converge,
     }
 }
 

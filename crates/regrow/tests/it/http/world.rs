@@ -102,6 +102,8 @@ fn engine_config() -> engine::Config {
         cursors: 1,
         compression_level: 1,
         deployment_timeout_ms: 3_000,
+        snapshot_way: None,
+        scan_every_days: 7,
         digest_ha1: |public, private| ha1(Algorithm::Md5, public, REALM, private).into(),
     }
 }
