@@ -16,6 +16,7 @@ mod metrics;
 mod namespace;
 mod pump;
 mod reconcile;
+mod scratch;
 mod usecase;
 mod worker;
 
@@ -26,12 +27,16 @@ use model::Clock;
 use tokio::sync::Notify;
 use vault::Repository;
 
+use crate::scratch::Scratch;
+
 pub use archive::Archive;
 pub use caller::Caller;
 pub use check::{Checked, Harmed, Problem};
 pub use data_dir::{DataDir, InitError, Initialised, OpenError};
 pub use meta::Order;
 pub use metrics::Metrics;
+pub use model::DownloadFormat;
+pub use scratch::ScratchConfig;
 pub use usecase::clusters::{AttachCluster, ClusterOptions, Clusters};
 pub use usecase::downloads::Downloads;
 pub use usecase::keys::{Keys, NewKey};
@@ -52,6 +57,7 @@ struct Parts {
     clock: Arc<dyn Clock>,
     metrics: Metrics,
     config: Config,
+    scratch: Scratch,
     download_key: ring::hmac::Key,
     /// Told when there is, or may be, work.
     work: Notify,
@@ -75,6 +81,10 @@ pub struct Config {
     pub snapshot_way: Option<model::SnapshotWay>,
     /// Days after which a snapshot reads everything again, although following would do.
     pub scan_every_days: u32,
+    /// Servers of our own, for drills and archives of data files.
+    pub scratch: ScratchConfig,
+    /// What is in an archive where the request doesn't say.
+    pub download_format: DownloadFormat,
     /// How the secret half of digest authentication is made of a public and a private key.
     pub digest_ha1: fn(public: &str, private: &str) -> secrecy::SecretString,
 }
@@ -106,6 +116,7 @@ impl Engine {
             repository,
             clock,
             metrics: Metrics::default(),
+            scratch: Scratch::new(config.scratch.clone()),
             config,
             download_key: secrets.download_key(),
             work: Notify::new(),

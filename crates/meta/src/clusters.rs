@@ -14,8 +14,20 @@ use crate::row::{Columns, During, all};
 use crate::seal::{Place, Sealer};
 use crate::{Meta, projects, snapshots};
 
+/// What to change of a cluster; absent members stay.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ClusterChange {
+    /// Serverless: keep 35 days of snapshots.
+    pub continuous_backup: Option<bool>,
+    /// Whether deletion is refused.
+    pub termination_protection: Option<bool>,
+    /// Days between two drills; 0 for never.
+    pub drill_every_days: Option<u32>,
+}
+
 /// A `SELECT` of clusters with the given ending. A cluster is being updated while a restore
-/// onto it is open; the condition is word for word that of the index that answers it.
+/// onto it, or somebody else's drill, is open; the conditions are word for word those of the
+/// indexes that answer them.
 macro_rules! select_clusters {
     ($ending:literal) => {
         concat!(
@@ -23,6 +35,10 @@ macro_rules! select_clusters {
                  SELECT 1 FROM restores
                  WHERE target_cluster_id = c.id AND delivery = 'RESTORE'
                      AND status IN ('PENDING', 'QUEUED', 'RUNNING')
+             ) OR EXISTS (
+                 SELECT 1 FROM restores
+                 WHERE target_cluster_id = c.id AND delivery = 'DRILL'
+                     AND status IN ('PENDING', 'QUEUED', 'RUNNING') AND cluster_id <> c.id
              ) AS updating FROM clusters c ",
             $ending
         )
@@ -160,33 +176,41 @@ impl Meta {
         change.commit(Altered::Work).await
     }
 
-    /// Changes a cluster's options, `None` keeping one as it is, and returns the cluster.
+    /// Changes a cluster's options and returns the cluster.
     pub async fn cluster_set_options(
         &self,
         id: ClusterId,
-        continuous_backup: Option<bool>,
-        termination_protection: Option<bool>,
+        wanted: ClusterChange,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<Cluster, Error> {
         let mut change = self.change().await?;
         let mut cluster = require(change.connection(), id).await?;
-        cluster.continuous_backup = continuous_backup.unwrap_or(cluster.continuous_backup);
-        cluster.termination_protection =
-            termination_protection.unwrap_or(cluster.termination_protection);
+        if let Some(continuous_backup) = wanted.continuous_backup {
+            cluster.continuous_backup = continuous_backup;
+        }
+        if let Some(termination_protection) = wanted.termination_protection {
+            cluster.termination_protection = termination_protection;
+        }
+        if let Some(days) = wanted.drill_every_days {
+            cluster.drill_every_days = Some(days).filter(|days| *days > 0);
+        }
         query(
-            "UPDATE clusters SET continuous_backup = $2, termination_protection = $3
+            "UPDATE clusters SET continuous_backup = $2, termination_protection = $3,
+                 drill_every_days = $4
              WHERE id = $1",
         )
         .bind(id.to_string())
         .bind(cluster.continuous_backup)
         .bind(cluster.termination_protection)
+        .bind(cluster.drill_every_days.map(i64::from))
         .execute(change.connection())
         .await
         .during("update cluster's options")?;
         let detail = json!({
             "continuousBackup": cluster.continuous_backup,
             "terminationProtection": cluster.termination_protection,
+            "drillEveryDays": cluster.drill_every_days,
         });
         change
             .record(actor, "cluster.set_options", id, now, detail)
@@ -333,6 +357,10 @@ fn cluster(row: &Row) -> Result<Cluster, Error> {
         mongodb_version: row.text("mongodb_version")?.to_owned(),
         continuous_backup: row.flag("continuous_backup")?,
         termination_protection: row.flag("termination_protection")?,
+        drill_every_days: match row.number_or_none("drill_every_days")? {
+            None => None,
+            Some(_) => Some(row.number("drill_every_days")?),
+        },
         state: if row.flag("updating")? {
             ClusterState::Updating
         } else {

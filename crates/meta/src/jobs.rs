@@ -94,7 +94,8 @@ impl Meta {
     }
 
     /// Claims the oldest open job that nobody has a live lease on and whose cluster no other
-    /// live lease works on; its subject is then running.
+    /// live lease works on; its subject is then running. Jobs on scratch servers leave their
+    /// cluster to others, and wait for each other instead.
     ///
     /// A job that was claimed `ATTEMPTS_MAX` times is failed instead, with a reason.
     pub async fn job_claim(
@@ -129,7 +130,7 @@ impl Meta {
     }
 
     /// Prolongs a lease and keeps the progress; `Stale` if the lease is lost, also where it
-    /// ran out and another job of the same cluster was begun since.
+    /// ran out and another job that excludes it was begun since.
     pub async fn job_renew(
         &self,
         lease: &Lease,
@@ -144,7 +145,8 @@ impl Meta {
              WHERE id = $1 AND fence = $2 AND state = 'OPEN' AND worker IS NOT NULL
                  AND (lease_until_ms > $5 OR NOT EXISTS (
                      SELECT 1 FROM jobs o
-                     WHERE o.cluster_id = jobs.cluster_id AND o.id <> jobs.id
+                     WHERE o.id <> jobs.id AND o.scratch = jobs.scratch
+                         AND (o.scratch OR o.cluster_id = jobs.cluster_id)
                          AND o.state = 'OPEN' AND o.lease_until_ms > $5))",
         )
         .bind(lease.job.id.to_string())
@@ -222,14 +224,15 @@ pub(crate) async fn insert(connection: &mut Connection, job: &Job) -> Result<(),
     };
     query(
         "INSERT INTO jobs (id, snapshot_id, restore_id, cluster_id, state, attempts, fence,
-             created_at_ms)
-         VALUES ($1, $2, $3, $4, 'OPEN', 0, 0, $5)",
+             created_at_ms, scratch)
+         VALUES ($1, $2, $3, $4, 'OPEN', 0, 0, $5, $6)",
     )
     .bind(job.id.to_string())
     .bind(snapshot)
     .bind(restore)
     .bind(job.cluster_id.to_string())
     .bind(job.created_at.as_millis())
+    .bind(job.scratch)
     .execute(connection)
     .await
     .during("insert job")?;
@@ -264,7 +267,8 @@ async fn next_claimable(
              AND ((j.snapshot_id IS NOT NULL AND $2) OR (j.restore_id IS NOT NULL AND $3))
              AND NOT EXISTS (
                  SELECT 1 FROM jobs o
-                 WHERE o.cluster_id = j.cluster_id AND o.id <> j.id
+                 WHERE o.id <> j.id AND o.scratch = j.scratch
+                     AND (o.scratch OR o.cluster_id = j.cluster_id)
                      AND o.state = 'OPEN' AND o.lease_until_ms > $1)
          ORDER BY j.created_at_ms, j.id LIMIT 1",
     )
@@ -362,6 +366,7 @@ fn job(row: &Row) -> Result<Job, Error> {
             _ => return Err(nonsense("snapshot_id", "a job has one subject")),
         },
         cluster_id: row.word("cluster_id")?,
+        scratch: row.flag("scratch")?,
         state: match row.text("state")? {
             "OPEN" => JobState::Open,
             "DONE" => JobState::Done,

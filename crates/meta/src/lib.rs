@@ -24,6 +24,7 @@ mod snapshots;
 mod statistics;
 
 pub use audit::AuditRow;
+pub use clusters::ClusterChange;
 pub use error::Error;
 pub use generation::Generation;
 pub use jobs::Accept;

@@ -1,8 +1,9 @@
 //! Restore jobs, deliveries by download included.
 
+use model::restore::LIFETIME_MS;
 use model::{
     Actor, ClusterId, Delivery, Error, Job, JobKind, Lease, Listed, Page, RestoreId, RestoreJob,
-    RestoreReport, Timestamp,
+    RestoreReport, Status, Timestamp,
 };
 use serde_json::json;
 
@@ -34,6 +35,7 @@ impl Meta {
         )
         .await?;
         require_target(change.connection(), restore).await?;
+        require_free(change.connection(), restore).await?;
         insert(change.connection(), restore).await?;
         if let Some(job) = job {
             jobs::insert(change.connection(), job).await?;
@@ -84,8 +86,8 @@ impl Meta {
         Ok(Some(restore))
     }
 
-    /// Returns the restore jobs of a cluster's snapshots, the newest first. `report` is left
-    /// out of them: it has a row per collection; [`Meta::restore`] returns it.
+    /// Returns the restore jobs of a cluster's snapshots, the newest first; drills are not among
+    /// them. `report` is left out: it has a row per collection; [`Meta::restore`] returns it.
     pub async fn restores(
         &self,
         cluster: ClusterId,
@@ -99,7 +101,7 @@ impl Meta {
             .during("count restores")?;
         let total = count.map_or(Ok(0), |row| row.number("restore_count"))?;
         let rows = query(
-            "SELECT * FROM restores WHERE cluster_id = $1
+            "SELECT * FROM restores WHERE cluster_id = $1 AND delivery <> 'DRILL'
              ORDER BY created_at_ms DESC, id DESC LIMIT $2 OFFSET $3",
         )
         .bind(cluster.to_string())
@@ -112,7 +114,60 @@ impl Meta {
         Ok(Listed { items, total })
     }
 
+    /// Returns the drills of a cluster's snapshots, the newest first, without their reports.
+    pub async fn drills(
+        &self,
+        cluster: ClusterId,
+        page: Page,
+    ) -> Result<Listed<RestoreJob>, Error> {
+        let mut view = self.view().await?;
+        let total = query(
+            "SELECT COUNT(*) AS total FROM restores
+             WHERE cluster_id = $1 AND delivery = 'DRILL'",
+        )
+        .bind(cluster.to_string())
+        .fetch_one(&mut *view)
+        .await
+        .during("count drills")?
+        .number("total")?;
+        let rows = query(
+            "SELECT * FROM restores WHERE cluster_id = $1 AND delivery = 'DRILL'
+             ORDER BY created_at_ms DESC, id DESC LIMIT $2 OFFSET $3",
+        )
+        .bind(cluster.to_string())
+        .bind(i64::from(page.size))
+        .bind(offset(page))
+        .fetch_all(&mut *view)
+        .await
+        .during("read drills")?;
+        let items = all(&rows, restore)?;
+        Ok(Listed { items, total })
+    }
+
+    /// Returns the newest of a cluster's drills that stand at `status`, with its report.
+    pub async fn newest_drill(
+        &self,
+        cluster: ClusterId,
+        status: Status,
+    ) -> Result<Option<RestoreJob>, Error> {
+        let row = query(
+            "SELECT id FROM restores WHERE cluster_id = $1 AND delivery = 'DRILL'
+                 AND status = $2 ORDER BY created_at_ms DESC, id DESC LIMIT 1",
+        )
+        .bind(cluster.to_string())
+        .bind(status.as_str())
+        .fetch_optional(&self.shared.pools.read)
+        .await
+        .during("read newest drill")?;
+        match row {
+            Some(row) => self.restore_by_id(row.word("id")?).await,
+            None => Ok(None),
+        }
+    }
+
     /// Completes the restore of a leased job and ends the job; `Stale` if the lease is lost.
+    ///
+    /// The link of an archive that had to be built lives from `finished_at` on.
     pub async fn restore_completed(
         &self,
         lease: &Lease,
@@ -122,12 +177,17 @@ impl Meta {
         let id = subject(lease)?;
         let mut change = self.change().await?;
         jobs::end(change.connection(), lease).await?;
-        query("UPDATE restores SET status = 'COMPLETED', finished_at_ms = $2 WHERE id = $1")
-            .bind(id.to_string())
-            .bind(finished_at.as_millis())
-            .execute(change.connection())
-            .await
-            .during("complete restore")?;
+        query(
+            "UPDATE restores SET status = 'COMPLETED', finished_at_ms = $2,
+                 expires_at_ms = CASE delivery WHEN 'DATA_FILES' THEN $3 ELSE expires_at_ms END
+             WHERE id = $1",
+        )
+        .bind(id.to_string())
+        .bind(finished_at.as_millis())
+        .bind(finished_at.plus_millis(LIFETIME_MS).as_millis())
+        .execute(change.connection())
+        .await
+        .during("complete restore")?;
         insert_report(change.connection(), id, report).await?;
         let detail = json!({
             "collections": report.collections.len(),
@@ -195,6 +255,51 @@ async fn require_target(connection: &mut Connection, restore: &RestoreJob) -> Re
         })
 }
 
+/// Fails while somebody overwrites the target that is to be overwritten, and while another drill
+/// of the source is open. Two restores onto one target are kept apart by an index.
+async fn require_free(connection: &mut Connection, restore: &RestoreJob) -> Result<(), Error> {
+    let (source, target) = (restore.cluster_id, restore.target_cluster_id);
+    match restore.delivery {
+        Delivery::Download | Delivery::DataFiles => return Ok(()),
+        Delivery::Restore => {}
+        Delivery::Drill => {
+            let drilled = "SELECT 1 FROM restores WHERE delivery = 'DRILL' AND cluster_id = $1
+                 AND status IN ('PENDING', 'QUEUED', 'RUNNING')";
+            if exists(connection, drilled, source).await? {
+                return Err(Error::DrillInProgress(restore.cluster_name.clone()));
+            }
+        }
+    }
+    if restore.is_on_scratch_server() {
+        return Ok(());
+    }
+    let drilled_onto = "SELECT 1 FROM restores WHERE delivery = 'DRILL'
+         AND target_cluster_id = $1 AND cluster_id <> $1
+         AND status IN ('PENDING', 'QUEUED', 'RUNNING')";
+    if exists(connection, drilled_onto, target).await? {
+        return Err(Error::DrillInProgress(restore.target_name.clone()));
+    }
+    let restored_onto = "SELECT 1 FROM restores WHERE delivery = 'RESTORE'
+         AND target_cluster_id = $1 AND status IN ('PENDING', 'QUEUED', 'RUNNING')";
+    if exists(connection, restored_onto, target).await? {
+        return Err(Error::RestoreInProgress(restore.target_name.clone()));
+    }
+    Ok(())
+}
+
+async fn exists(
+    connection: &mut Connection,
+    sql: &'static str,
+    cluster: ClusterId,
+) -> Result<bool, Error> {
+    query(sql)
+        .bind(cluster.to_string())
+        .fetch_optional(connection)
+        .await
+        .during("look for open restores and drills")
+        .map(|row| row.is_some())
+}
+
 async fn insert(connection: &mut Connection, restore: &RestoreJob) -> Result<(), Error> {
     let inserted = query(
         "INSERT INTO restores (id, delivery, status, cluster_id, cluster_name, project_id,
@@ -224,6 +329,10 @@ async fn insert(connection: &mut Connection, restore: &RestoreJob) -> Result<(),
         return Err(Error::RestoreInProgress(restore.target_name.clone()));
     }
     inserted.during("insert restore")?;
+    if restore.delivery == Delivery::Drill {
+        // It is in a list of its own.
+        return Ok(());
+    }
     query("UPDATE clusters SET restore_count = restore_count + 1 WHERE id = $1")
         .bind(restore.cluster_id.to_string())
         .execute(connection)
@@ -259,6 +368,8 @@ fn delivery_word(delivery: Delivery) -> &'static str {
     match delivery {
         Delivery::Restore => "RESTORE",
         Delivery::Download => "DOWNLOAD",
+        Delivery::DataFiles => "DATA_FILES",
+        Delivery::Drill => "DRILL",
     }
 }
 
@@ -268,6 +379,8 @@ fn restore(row: &Row) -> Result<RestoreJob, Error> {
         delivery: match row.text("delivery")? {
             "RESTORE" => Delivery::Restore,
             "DOWNLOAD" => Delivery::Download,
+            "DATA_FILES" => Delivery::DataFiles,
+            "DRILL" => Delivery::Drill,
             other => return Err(nonsense("delivery", other)),
         },
         status: row.word("status")?,

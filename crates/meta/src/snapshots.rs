@@ -124,7 +124,7 @@ impl Meta {
         let rows = query(
             "SELECT DISTINCT snapshot_id FROM restores
              WHERE cluster_id = $1 AND (
-                 (delivery = 'RESTORE' AND status IN ('PENDING', 'QUEUED', 'RUNNING'))
+                 status IN ('PENDING', 'QUEUED', 'RUNNING')
                  OR (delivery = 'DOWNLOAD' AND expires_at_ms > $2))
              ORDER BY snapshot_id",
         )
@@ -198,7 +198,7 @@ impl Meta {
             return Err(Error::SnapshotUnfinished(id));
         }
         let restored = query(
-            "SELECT 1 FROM restores WHERE snapshot_id = $1 AND delivery = 'RESTORE'
+            "SELECT 1 FROM restores WHERE snapshot_id = $1
                  AND status IN ('PENDING', 'QUEUED', 'RUNNING') LIMIT 1",
         )
         .bind(id.to_string())

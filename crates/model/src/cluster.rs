@@ -94,6 +94,8 @@ pub struct Cluster {
     pub continuous_backup: bool,
     /// Whether deletion is refused.
     pub termination_protection: bool,
+    /// Days between two drills that are asked for by themselves; absent for never.
+    pub drill_every_days: Option<u32>,
     /// What is happening to it.
     pub state: ClusterState,
 }

@@ -107,6 +107,12 @@ pub enum Error {
     /// Another restore onto the same target has not ended.
     #[error("a restore to `{0}` is already in progress")]
     RestoreInProgress(String),
+    /// Another drill of the cluster's snapshots has not ended.
+    #[error("a drill of `{0}` is already queued or in progress")]
+    DrillInProgress(String),
+    /// A scratch server is needed and cannot be had.
+    #[error("{0}")]
+    ScratchUnavailable(String),
     /// Another on-demand snapshot of the cluster has not ended.
     #[error("an on-demand snapshot of `{0}` is already queued or in progress")]
     SnapshotInProgress(String),

@@ -33,6 +33,9 @@ pub struct Job {
     pub kind: JobKind,
     /// The cluster it reads (snapshot) or writes (restore); one job at a time works on it.
     pub cluster_id: ClusterId,
+    /// Whether it works on a scratch server instead: it then neither waits for the cluster nor
+    /// keeps others from it, but one such job runs at a time.
+    pub scratch: bool,
     /// Where it stands.
     pub state: JobState,
     /// How many times it was claimed.

@@ -28,8 +28,8 @@ pub use organization::{Organization, Project};
 pub use page::{Listed, Page};
 pub use principal::{Action, Actor, ApiKey, Principal, Role, RoleAssignment};
 pub use restore::{
-    ChosenMode, CollectionAction, CollectionReport, Delivery, RestoreJob, RestoreMode,
-    RestoreReport,
+    ChosenMode, CollectionAction, CollectionReport, Delivery, DownloadFormat, RestoreJob,
+    RestoreMode, RestoreReport,
 };
 pub use selection::{InvalidSelection, Rename, Selection};
 pub use snapshot::{Consistency, Snapshot, SnapshotCost, SnapshotOutcome, SnapshotWay, Trigger};

@@ -14,8 +14,50 @@ pub const LIFETIME_MS: i64 = 4 * 60 * 60 * 1000;
 pub enum Delivery {
     /// Put onto the target cluster.
     Restore,
-    /// Offered as an archive behind a link.
+    /// Offered as an archive behind a link, in the layout of a dump.
     Download,
+    /// Offered as an archive behind a link, which is there once it was built: data files.
+    DataFiles,
+    /// Put onto a scratch target, compared, and thrown away: a proof that it can be restored.
+    Drill,
+}
+
+impl Delivery {
+    /// Returns whether an archive is what comes of it.
+    pub fn is_download(self) -> bool {
+        matches!(self, Delivery::Download | Delivery::DataFiles)
+    }
+}
+
+/// What is in an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DownloadFormat {
+    /// BSON and metadata, as `mongorestore` reads them.
+    #[default]
+    Dump,
+    /// The files of a `--dbpath`.
+    DataFiles,
+}
+
+impl DownloadFormat {
+    /// Returns the word used in the configuration and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DownloadFormat::Dump => "dump",
+            DownloadFormat::DataFiles => "data-files",
+        }
+    }
+}
+
+impl std::str::FromStr for DownloadFormat {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        [DownloadFormat::Dump, DownloadFormat::DataFiles]
+            .into_iter()
+            .find(|format| format.as_str() == word)
+            .ok_or_else(|| UnknownWord::new("format of downloads", word))
+    }
 }
 
 /// How a snapshot is put onto a target.
@@ -88,7 +130,7 @@ pub struct RestoreJob {
     pub snapshot_id: SnapshotId,
     /// When that snapshot was completed.
     pub snapshot_finished_at: Timestamp,
-    /// The cluster it goes to; its source for a download.
+    /// The cluster it goes to; its source for a download and for a drill on a scratch server.
     pub target_cluster_id: ClusterId,
     /// That cluster's name.
     pub target_name: String,
@@ -116,6 +158,11 @@ impl RestoreJob {
     /// Returns whether its link is no longer good at `now`.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         now >= self.expires_at
+    }
+
+    /// Returns whether it is a drill on a scratch server rather than on an attached cluster.
+    pub fn is_on_scratch_server(&self) -> bool {
+        self.delivery == Delivery::Drill && self.target_cluster_id == self.cluster_id
     }
 }
 

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use engine::DownloadFormat;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,9 @@ pub(crate) enum ConfigError {
     /// Only one of two settings was given.
     #[error("tls.certificate_file and tls.key_file belong together, and only one is set")]
     HalfTls,
+    /// Data files cannot be made.
+    #[error("downloads.format is \"data-files\", which needs scratch.mongod")]
+    NoMongod,
     /// The address is not one.
     #[error("server.public_url is `{0}`, but must begin with http:// or https://")]
     PublicUrl(String),
@@ -68,6 +72,10 @@ pub(crate) struct Config {
     pub(crate) access: Access,
     /// Snapshots and restores.
     pub(crate) work: Work,
+    /// Servers of our own, for drills and archives of data files.
+    pub(crate) scratch: Scratch,
+    /// Archives.
+    pub(crate) downloads: Downloads,
     /// Log lines.
     pub(crate) log: Log,
 }
@@ -144,6 +152,39 @@ impl Default for Work {
     }
 }
 
+/// Servers of our own, for drills and archives of data files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Scratch {
+    /// The `mongod` to start; without one there are no drills and no data files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mongod: Option<PathBuf>,
+    /// Where they work; below the data directory if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) directory: Option<PathBuf>,
+    /// Most bytes in there.
+    pub(crate) limit_bytes: u64,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self {
+            mongod: None,
+            directory: None,
+            limit_bytes: 100_000_000_000,
+        }
+    }
+}
+
+/// Archives.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Downloads {
+    /// What is in them where the request doesn't say.
+    #[serde(with = "download_format")]
+    pub(crate) format: DownloadFormat,
+}
+
 /// Log lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -198,6 +239,14 @@ impl Config {
         if self.tls.certificate_file.is_some() != self.tls.key_file.is_some() {
             return Err(ConfigError::HalfTls);
         }
+        in_range(
+            "scratch.limit_bytes",
+            self.scratch.limit_bytes,
+            1_000_000_000..=i64::MAX.cast_unsigned(),
+        )?;
+        if self.downloads.format == DownloadFormat::DataFiles && self.scratch.mongod.is_none() {
+            return Err(ConfigError::NoMongod);
+        }
         match &self.server.public_url {
             Some(url) if !url.starts_with("http://") && !url.starts_with("https://") => {
                 Err(ConfigError::PublicUrl(url.clone()))
@@ -229,6 +278,32 @@ fn blocks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet
         })
     };
     texts.iter().map(block).collect()
+}
+
+/// The format of archives by the words that its flag takes, too.
+mod download_format {
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    use super::DownloadFormat;
+
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde hands over references"
+    )]
+    pub(super) fn serialize<S: Serializer>(
+        format: &DownloadFormat,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(format.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<DownloadFormat, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        word.parse()
+            .map_err(|_| de::Error::custom(format!("`{word}` is not \"dump\" or \"data-files\"")))
+    }
 }
 
 /// The log format by the words that its flag takes, too.
@@ -334,6 +409,9 @@ mod tests {
         );
         check_refused("[work]\ncursors = -1", "cursors");
         check_refused("[tls]\nkey_file = \"key.pem\"", "belong together");
+        check_refused("[scratch]\nlimit_bytes = 1", "scratch.limit_bytes is 1");
+        check_refused("[downloads]\nformat = \"tar\"", "`tar` is not");
+        check_refused("[downloads]\nformat = \"data-files\"", "scratch.mongod");
         check_refused("[log]\nformat = \"xml\"", "`xml` is not");
     }
 }

@@ -256,6 +256,7 @@ mod tests {
             mongodb_version: String::new(),
             continuous_backup: false,
             termination_protection: false,
+            drill_every_days: None,
             state: ClusterState::Idle,
         }
     }

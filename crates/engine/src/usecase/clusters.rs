@@ -38,6 +38,8 @@ pub struct ClusterOptions {
     pub continuous_backup: Option<bool>,
     /// Whether deletion is refused.
     pub termination_protection: Option<bool>,
+    /// Days between two drills; 0 for never.
+    pub drill_every_days: Option<u32>,
 }
 
 impl Clusters<'_> {
@@ -134,6 +136,7 @@ impl Clusters<'_> {
             mongodb_version: description.version.text,
             continuous_backup: request.continuous_backup,
             termination_protection: request.termination_protection,
+            drill_every_days: None,
             state: ClusterState::Idle,
         };
         let first = request
@@ -162,10 +165,17 @@ impl Clusters<'_> {
         let cluster = self
             .require(caller, project, name, family, Action::OwnProject)
             .await?;
-        let (continuous, protection) = (options.continuous_backup, options.termination_protection);
+        if options.drill_every_days.is_some_and(|days| days > 0) {
+            self.0.parts.scratch.require_configured()?;
+        }
+        let change = meta::ClusterChange {
+            continuous_backup: options.continuous_backup,
+            termination_protection: options.termination_protection,
+            drill_every_days: options.drill_every_days,
+        };
         let (actor, now) = (caller.actor(), self.0.now());
         let meta = &self.0.parts.meta;
-        meta.cluster_set_options(cluster.id, continuous, protection, &actor, now)
+        meta.cluster_set_options(cluster.id, change, &actor, now)
             .await
     }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use model::{Delivery, Error, RestoreId, RestoreJob};
+use model::{Delivery, Error, RestoreId, RestoreJob, Status};
 use ring::hmac;
 
 use crate::{Archive, Engine};
@@ -29,13 +29,18 @@ impl Downloads<'_> {
         hex(hmac::sign(&self.0.parts.download_key, &id.to_bytes()).as_ref())
     }
 
-    /// Returns the two secret-bearing last parts of a download's link, `token/file`.
+    /// Returns the two secret-bearing last parts of a download's link, `token/file`; none while
+    /// its archive is being built.
     ///
     /// The token is the job's id and a keyed tag over it: nothing of it is stored, and it
     /// cannot be made up without the data directory's key.
     pub fn link(&self, job: &RestoreJob) -> Option<String> {
-        let is_download = job.delivery == Delivery::Download;
-        is_download.then(|| {
+        let is_there = match job.delivery {
+            Delivery::Download => true,
+            Delivery::DataFiles => job.status == Status::Completed,
+            Delivery::Restore | Delivery::Drill => false,
+        };
+        is_there.then(|| {
             format!(
                 "{}{}/restore-{}.tar.gz",
                 job.id,

@@ -95,6 +95,7 @@ impl Restores<'_> {
             id: JobId::generate(restore.created_at, entropy::bytes()),
             kind: JobKind::Restore(restore.id),
             cluster_id: target.id,
+            scratch: false,
             state: JobState::Open,
             attempts: 0,
             created_at: restore.created_at,

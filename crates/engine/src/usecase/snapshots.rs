@@ -41,6 +41,7 @@ fn pending(
         id: JobId::generate(now, entropy::bytes()),
         kind: JobKind::Snapshot(snapshot.id),
         cluster_id: cluster.id,
+        scratch: false,
         state: JobState::Open,
         attempts: 0,
         created_at: now,

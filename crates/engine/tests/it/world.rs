@@ -45,6 +45,12 @@ pub(crate) fn config() -> Config {
         deployment_timeout_ms: 3_000,
         snapshot_way: None,
         scan_every_days: 7,
+        scratch: engine::ScratchConfig {
+            mongod: None,
+            directory: None,
+            limit_bytes: 1 << 30,
+        },
+        download_format: engine::DownloadFormat::Dump,
         // Any function will do here: nobody authenticates by digest.
         digest_ha1: |public, private| SecretString::from(format!("{public}:{private}")),
     }

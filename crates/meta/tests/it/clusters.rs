@@ -1,5 +1,6 @@
 //! Clusters: names, options, state, and what deleting one takes along.
 
+use meta::ClusterChange;
 use model::{
     Cluster, ClusterId, ClusterState, Delivery, Error, Family, JobKind, Page, ProjectId, Tier,
     Trigger,
@@ -89,11 +90,24 @@ async fn options_change_one_by_one_and_what_the_server_says_is_kept() {
     let meta = &world.meta;
     let id = world.attach(10).await.id;
     let changed = meta
-        .cluster_set_options(id, Some(true), None, &actor(), at(1))
+        .cluster_set_options(
+            id,
+            ClusterChange {
+                continuous_backup: Some(true),
+                ..ClusterChange::default()
+            },
+            &actor(),
+            at(1),
+        )
         .await
         .unwrap();
     assert!(changed.continuous_backup && !changed.termination_protection);
-    meta.cluster_set_options(id, None, Some(true), &actor(), at(2))
+    let change = ClusterChange {
+        termination_protection: Some(true),
+        drill_every_days: Some(7),
+        ..ClusterChange::default()
+    };
+    meta.cluster_set_options(id, change, &actor(), at(2))
         .await
         .unwrap();
     meta.cluster_seen(id, "8.0.4", Some("rs1"), at(3))
@@ -101,8 +115,16 @@ async fn options_change_one_by_one_and_what_the_server_says_is_kept() {
         .unwrap();
     let found = meta.cluster(id).await.unwrap().unwrap();
     assert!(found.continuous_backup && found.termination_protection);
+    assert_eq!(found.drill_every_days, Some(7));
     assert_eq!(found.mongodb_version, "8.0.4");
     assert_eq!(found.replica_set.as_deref(), Some("rs1"));
+
+    let never = ClusterChange {
+        drill_every_days: Some(0),
+        ..ClusterChange::default()
+    };
+    let changed = meta.cluster_set_options(id, never, &actor(), at(3)).await;
+    assert_eq!(changed.unwrap().drill_every_days, None);
 
     let before = (meta.generation(), world.actions().await);
     meta.cluster_seen(id, "8.0.4", Some("rs1"), at(4))

@@ -189,6 +189,7 @@ pub(crate) fn cluster(number: u8) -> Cluster {
         mongodb_version: "7.0.1".to_owned(),
         continuous_backup: false,
         termination_protection: false,
+        drill_every_days: None,
         state: ClusterState::Idle,
     }
 }
@@ -216,6 +217,7 @@ pub(crate) fn snapshot_job(snapshot: &Snapshot) -> Job {
         id: JobId::from_bytes(snapshot.id.to_bytes()),
         kind: JobKind::Snapshot(snapshot.id),
         cluster_id: snapshot.cluster_id,
+        scratch: false,
         state: JobState::Open,
         attempts: 0,
         created_at: snapshot.scheduled_at,
@@ -280,6 +282,7 @@ pub(crate) fn restore_job(restore: &RestoreJob) -> Job {
         id: JobId::from_bytes(id),
         kind: JobKind::Restore(restore.id),
         cluster_id: restore.target_cluster_id,
+        scratch: false,
         state: JobState::Open,
         attempts: 0,
         created_at: restore.created_at,

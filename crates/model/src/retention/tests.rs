@@ -18,6 +18,7 @@ fn cluster(tier: Tier, continuous_backup: bool) -> Cluster {
         mongodb_version: "6.0.5".to_owned(),
         continuous_backup,
         termination_protection: false,
+        drill_every_days: None,
         state: ClusterState::Idle,
     }
 }

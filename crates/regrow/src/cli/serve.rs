@@ -98,6 +98,12 @@ pub(super) fn engine_config(config: &Config) -> engine::Config {
         deployment_timeout_ms: config.work.deployment_timeout_ms.into(),
         snapshot_way: None,
         scan_every_days: config.work.scan_every_days.into(),
+        scratch: engine::ScratchConfig {
+            mongod: config.scratch.mongod.clone(),
+            directory: config.scratch.directory.clone(),
+            limit_bytes: config.scratch.limit_bytes,
+        },
+        download_format: config.downloads.format,
         digest_ha1: |public, private| digest::ha1(Algorithm::Md5, public, REALM, private).into(),
     }
 }

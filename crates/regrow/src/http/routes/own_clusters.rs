@@ -97,6 +97,7 @@ pub(crate) async fn change(
     let options = ClusterOptions {
         continuous_backup: request.continuous_backup,
         termination_protection: request.termination_protection,
+        drill_every_days: None,
     };
     let clusters = ask.engine().clusters();
     let cluster = clusters

@@ -124,8 +124,8 @@ fn wire(ask: &Ask, job: &RestoreJob, now: Option<model::Progress>) -> Restore {
         cluster_name: job.cluster_name.clone(),
         created_at: date(job.created_at),
         delivery_type: match job.delivery {
-            Delivery::Restore => DeliveryType::Restore,
-            Delivery::Download => DeliveryType::Download,
+            Delivery::Restore | Delivery::Drill => DeliveryType::Restore,
+            Delivery::Download | Delivery::DataFiles => DeliveryType::Download,
         },
         expires_at: date(job.expires_at),
         failure_reason: job.failure.clone(),

@@ -4,7 +4,7 @@ use api::link::{self, Link};
 use api::restore_job::{CreateRestore, DeliveryType, RestoreJob};
 use api::{ApiError, Code, List};
 use engine::RestoreRequest;
-use model::{Cluster, Delivery, Listed, Timestamp};
+use model::{Cluster, Listed, Timestamp};
 
 use super::super::error::{Answer, Failure, serverless};
 use super::super::extract::{Ask, Payload, Place, project_id, restore_id};
@@ -128,10 +128,7 @@ fn automated(request: CreateRestore) -> Result<(api::Id, String, api::Id), Failu
 
 /// Returns when the first of the downloads expires that have not yet.
 fn next_expiry(jobs: &Listed<model::RestoreJob>, now: Timestamp) -> Option<Timestamp> {
-    let downloads = jobs
-        .items
-        .iter()
-        .filter(|job| job.delivery == Delivery::Download);
+    let downloads = jobs.items.iter().filter(|job| job.delivery.is_download());
     downloads
         .map(|job| job.expires_at)
         .filter(|expiry| *expiry > now)
@@ -141,7 +138,7 @@ fn next_expiry(jobs: &Listed<model::RestoreJob>, now: Timestamp) -> Option<Times
 fn wire(ask: &Ask, instance: &Cluster, job: &model::RestoreJob, now: Timestamp) -> RestoreJob {
     let url = ask.instance_url(instance.project_id, &instance.name);
     let snapshot_url = format!("{url}/backup/snapshots/{}", job.snapshot_id);
-    let is_download = job.delivery == Delivery::Download;
+    let is_download = job.delivery.is_download();
     // What expires is the link; a restore ends when it has ended.
     let expired = is_download && job.is_expired(now);
     let target = (!is_download).then(|| job.target_name.clone());

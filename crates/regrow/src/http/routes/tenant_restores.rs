@@ -121,8 +121,8 @@ fn wire(ask: &Ask, job: &model::RestoreJob) -> RestoreJob {
     let wire = RestoreJob {
         cluster_name: job.cluster_name.clone(),
         delivery_type: match job.delivery {
-            Delivery::Restore => DeliveryType::Restore,
-            Delivery::Download => DeliveryType::Download,
+            Delivery::Restore | Delivery::Drill => DeliveryType::Restore,
+            Delivery::Download | Delivery::DataFiles => DeliveryType::Download,
         },
         expiration_date: Some(date(job.expires_at)),
         finished_date: None,

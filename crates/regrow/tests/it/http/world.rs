@@ -104,6 +104,12 @@ fn engine_config() -> engine::Config {
         deployment_timeout_ms: 3_000,
         snapshot_way: None,
         scan_every_days: 7,
+        scratch: engine::ScratchConfig {
+            mongod: None,
+            directory: None,
+            limit_bytes: 1 << 30,
+        },
+        download_format: engine::DownloadFormat::Dump,
         digest_ha1: |public, private| ha1(Algorithm::Md5, public, REALM, private).into(),
     }
 }
