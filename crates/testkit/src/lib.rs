@@ -11,11 +11,14 @@ mod owned_child;
 mod random;
 mod raw;
 mod real_mongo;
+mod real_set;
 pub mod sample;
 mod wait;
+pub mod workload;
 
 pub use bench_data::{BenchData, BenchLoaded};
 pub use find::{MongodSource, cache_dir, find_mongod, on_path};
 pub use owned_child::OwnedChild;
 pub use real_mongo::{RealMongo, RealMongoBuilder};
+pub use real_set::RealSet;
 pub use wait::wait_for;

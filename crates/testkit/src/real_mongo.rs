@@ -10,18 +10,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use bson::{Bson, Document, doc};
 use mongodb::Client;
 use mongodb::options::ClientOptions;
 use tempfile::TempDir;
 
-use crate::{OwnedChild, find_mongod, wait_for};
+use crate::{OwnedChild, RealSet, find_mongod, wait_for};
 
 /// The name of every replica set that is started here.
-const REPLICA_SET: &str = "rs0";
+pub(crate) const REPLICA_SET: &str = "rs0";
 /// How long a server may take until it answers and is primary.
-const START_LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long a server may take to end after it was asked to.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// How often another port is tried when somebody else took the chosen one first.
@@ -83,8 +83,41 @@ impl RealMongoBuilder {
         self
     }
 
+    /// Sets a server parameter, as `--setParameter` does.
+    pub fn parameter(self, name: &str, value: impl std::fmt::Display) -> Self {
+        self.args(["--setParameter".to_owned(), format!("{name}={value}")])
+    }
+
+    /// Sets for how many seconds the past can be read; 300 otherwise.
+    pub fn snapshot_window_seconds(self, seconds: u32) -> Self {
+        self.parameter("minSnapshotHistoryWindowInSeconds", seconds)
+    }
+
+    /// Makes an oplog of 1 MB that forgets within seconds: the server gives up the oldest part only
+    /// after a checkpoint, which comes every second here instead of every minute.
+    pub fn forgetful_oplog(self) -> Self {
+        self.oplog_mb(1).args(["--syncdelay", "1"])
+    }
+
+    /// Starts three members of one replica set, each with a folder and a port of its own.
+    pub async fn start_three(self) -> anyhow::Result<RealSet> {
+        let is_for_one = self.auth || self.folder.is_some() || self.port.is_some();
+        ensure!(
+            self.replica_set && !is_for_one,
+            "three members can't be started like this"
+        );
+        RealSet::start(self).await
+    }
+
     /// Starts the server and returns when it answers, as the primary if it is a replica set.
     pub async fn start(self) -> anyhow::Result<RealMongo> {
+        let mut mongo = self.start_alone().await?;
+        mongo.prepare().await.with_context(|| mongo.log_tail())?;
+        Ok(mongo)
+    }
+
+    /// Starts the server and returns when it answers, of whatever set it will be.
+    pub(crate) async fn start_alone(self) -> anyhow::Result<RealMongo> {
         let (binary, _) = find_mongod()?;
         let (folder, temporary) = match &self.folder {
             Some(folder) => (folder.clone(), None),
@@ -114,7 +147,6 @@ impl RealMongoBuilder {
             rooted: false,
         };
         mongo.launch().await?;
-        mongo.prepare().await.with_context(|| mongo.log_tail())?;
         Ok(mongo)
     }
 }
@@ -207,7 +239,7 @@ impl RealMongo {
         self.client_of(&self.uri_as(user, password), false).await
     }
 
-    async fn client_of(&self, uri: &str, direct: bool) -> anyhow::Result<Client> {
+    pub(crate) async fn client_of(&self, uri: &str, direct: bool) -> anyhow::Result<Client> {
         let mut options = ClientOptions::parse(uri)
             .await
             .context("parse own connection string")?;
@@ -248,9 +280,16 @@ impl RealMongo {
 
     /// Stops the server if it runs and starts it again on the same folder and port.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
-        self.stop().await?;
-        self.launch().await?;
+        self.relaunch().await?;
         self.prepare().await.with_context(|| self.log_tail())
+    }
+
+    /// As [`RealMongo::restart`], but returns as soon as the server answers, primary or not.
+    pub(crate) async fn relaunch(&mut self) -> anyhow::Result<()> {
+        self.stop().await?;
+        // Clients know it by its port.
+        self.how.port = Some(self.port);
+        self.launch().await
     }
 
     /// Lets the server run on after this value and this process are gone; returns its process id.

@@ -2,3 +2,4 @@
 
 mod real_mongo;
 mod sample;
+mod workload;
