@@ -6,7 +6,7 @@
 
 use futures::FutureExt;
 use model::{Cluster, CollectionReport, RestoreReport, Snapshot};
-use mongo::{Catalog, Collection, CollectionKind, Description, Target, Topology};
+use mongo::{Catalog, Collection, CollectionKind, Deployment, Description, Target, Topology};
 use vault::{CollectionManifest, Manifest};
 
 use crate::Engine;
@@ -42,15 +42,15 @@ impl From<vault::Error> for Error {
     }
 }
 
-/// Fails unless a target of that description can take the snapshot: not sharded, and of the
-/// same or a later release series than the snapshot's source.
+/// Fails unless a target of that name and description can take the snapshot: not sharded, and of
+/// the same or a later release series than the snapshot's source.
 pub(crate) fn check_compatible(
     snapshot: &Snapshot,
-    target: &Cluster,
+    target: &str,
     description: &Description,
 ) -> Result<(), model::Error> {
     if description.topology == Topology::Sharded {
-        return Err(model::Error::TargetSharded(target.name.clone()));
+        return Err(model::Error::TargetSharded(target.to_owned()));
     }
     let found = (description.version.major, description.version.minor);
     match release_series(&snapshot.mongodb_version) {
@@ -78,13 +78,33 @@ pub(crate) async fn put_back(
     target: &Cluster,
     counter: &SharedCounter,
 ) -> Result<RestoreReport, Error> {
+    let deployment = engine.connect(target.id).await?;
+    put_onto(
+        engine,
+        restore,
+        snapshot,
+        &target.name,
+        &deployment,
+        counter,
+    )
+    .await
+}
+
+/// Replaces everything on `deployment`, called `target` in messages, by `snapshot`, in place.
+pub(crate) async fn put_onto(
+    engine: &Engine,
+    restore: model::RestoreId,
+    snapshot: &Snapshot,
+    target: &str,
+    deployment: &Deployment,
+    counter: &SharedCounter,
+) -> Result<RestoreReport, Error> {
     counter.reset();
     let stored_id = vault::SnapshotId(snapshot.id.to_bytes());
     let manifest = engine.parts.repository.manifest(stored_id).await?;
     // Everything is read from the manifest before the target is touched.
     let catalog = namespace::catalog(&manifest)?;
     counter.set_total(manifest.totals.documents, manifest.totals.bytes);
-    let deployment = engine.connect(target.id).await?;
     check_compatible(snapshot, target, &deployment.describe().await?)?;
     deployment.require_target().await?;
     let held = deployment.target(&restore.to_string()).await?;
@@ -214,7 +234,7 @@ impl Put<'_> {
 
 #[cfg(test)]
 mod tests {
-    use model::{ClusterState, Consistency, SnapshotOutcome, Status, Tier, Timestamp, Trigger};
+    use model::{Consistency, SnapshotOutcome, Status, Timestamp, Trigger};
     use mongo::Version;
 
     use super::*;
@@ -244,23 +264,6 @@ mod tests {
         }
     }
 
-    fn target() -> Cluster {
-        Cluster {
-            id: model::ClusterId::from_bytes([4; 12]),
-            project_id: model::ProjectId::from_bytes([3; 12]),
-            name: "target".to_owned(),
-            tier: Tier::M2,
-            created_at: Timestamp::from_millis(0),
-            hosts: vec![],
-            replica_set: None,
-            mongodb_version: String::new(),
-            continuous_backup: false,
-            termination_protection: false,
-            drill_every_days: None,
-            state: ClusterState::Idle,
-        }
-    }
-
     fn check(
         taken_from: &str,
         topology: Topology,
@@ -280,7 +283,7 @@ mod tests {
             hosts: vec![],
             storage_engine: None,
         };
-        check_compatible(&snapshot(taken_from), &target(), &description)
+        check_compatible(&snapshot(taken_from), "target", &description)
     }
 
     #[test]

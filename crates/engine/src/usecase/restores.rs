@@ -187,7 +187,7 @@ impl Restores<'_> {
             .describe()
             .await
             .map_err(|error| unavailable(&error))?;
-        job::restore::check_compatible(snapshot, target, &description)?;
+        job::restore::check_compatible(snapshot, &target.name, &description)?;
         let permitted = reached.require_target().await;
         permitted.map_err(|error| match deployment::fault(&error) {
             Some(DeploymentFault::MissingPrivilege) => deployment::refused(error),
