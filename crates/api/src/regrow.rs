@@ -3,6 +3,8 @@
 //!
 //! Same style as the documented API. A connection string goes in and never comes out.
 
+pub mod retention;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

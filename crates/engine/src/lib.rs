@@ -36,6 +36,7 @@ pub use data_dir::{DataDir, InitError, Initialised, OpenError};
 pub use meta::Order;
 pub use metrics::Metrics;
 pub use model::DownloadFormat;
+pub use reconcile::retention::Planned;
 pub use scratch::ScratchConfig;
 pub use usecase::clusters::{AttachCluster, ClusterOptions, Clusters};
 pub use usecase::downloads::Downloads;

@@ -5,4 +5,5 @@ pub(crate) mod downloads;
 pub(crate) mod keys;
 pub(crate) mod projects;
 pub(crate) mod restores;
+mod retention;
 pub(crate) mod snapshots;

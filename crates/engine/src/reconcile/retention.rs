@@ -6,7 +6,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use model::{Actor, Cluster, Error, SnapshotId, retention};
+use model::{Actor, Cluster, Error, Snapshot, SnapshotId, retention};
 
 use crate::Engine;
 
@@ -17,7 +17,7 @@ const GRACE: Duration = Duration::from_secs(60 * 60);
 /// Decides about every cluster's snapshots, then frees space.
 pub(crate) async fn reconcile(engine: &Engine) -> Result<(), Error> {
     for cluster in engine.parts.meta.all_clusters().await? {
-        reconcile_cluster(engine, &cluster).await?;
+        apply(engine, &cluster, &Actor::Scheduler).await?;
     }
     // Deleted before, and a crash or an error kept the manifest.
     for id in engine.parts.meta.manifests_to_forget().await? {
@@ -27,31 +27,66 @@ pub(crate) async fn reconcile(engine: &Engine) -> Result<(), Error> {
     Ok(())
 }
 
-async fn reconcile_cluster(engine: &Engine, cluster: &Cluster) -> Result<(), Error> {
+/// What is to be done with one snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// Whether it stays.
+    pub keep: bool,
+    /// One clause for people.
+    pub reason: &'static str,
+}
+
+/// Decides about each of a cluster's snapshots, the newest first; does nothing.
+pub(crate) async fn plan(engine: &Engine, cluster: &Cluster) -> Result<Vec<Planned>, Error> {
     let meta = &engine.parts.meta;
     let now = engine.now();
     let snapshots = meta.all_snapshots(cluster.id).await?;
     let in_use = meta.snapshots_in_use(cluster.id, now).await?;
+    let mut planned = Vec::with_capacity(snapshots.len());
     for decision in retention::decide(cluster, &snapshots, now) {
-        if decision.keep || in_use.contains(&decision.snapshot) {
-            continue;
-        }
-        let (id, reason) = (decision.snapshot, decision.reason);
-        match meta
-            .snapshot_delete(id, &Actor::Scheduler, now, reason)
-            .await
-        {
+        let id = decision.snapshot;
+        let snapshot = snapshots.iter().find(|snapshot| snapshot.id == id);
+        let snapshot = snapshot.expect("decided about above").clone();
+        let used = !decision.keep && in_use.contains(&id);
+        planned.push(Planned {
+            snapshot,
+            keep: decision.keep || used,
+            reason: match used {
+                true => "a restore or a download link uses it",
+                false => decision.reason,
+            },
+        });
+    }
+    Ok(planned)
+}
+
+/// Gives up what is not kept; returns what was decided, as far as it could be done.
+pub(crate) async fn apply(
+    engine: &Engine,
+    cluster: &Cluster,
+    actor: &Actor,
+) -> Result<Vec<Planned>, Error> {
+    let meta = &engine.parts.meta;
+    let mut planned = plan(engine, cluster).await?;
+    for decision in planned.iter_mut().filter(|decision| !decision.keep) {
+        let (id, reason) = (decision.snapshot.id, decision.reason);
+        match meta.snapshot_delete(id, actor, engine.now(), reason).await {
             Ok(()) => {
                 tracing::info!(cluster.id = %cluster.id, snapshot.id = %id,
                     "snapshot given up: {reason}");
                 forget(engine, id).await;
             }
             // A restore reads it, or it was deleted meanwhile: there will be another look.
-            Err(Error::SnapshotUnfinished(_) | Error::SnapshotInUse(_) | Error::Stale) => {}
+            Err(Error::SnapshotUnfinished(_) | Error::SnapshotInUse(_) | Error::Stale) => {
+                decision.keep = true;
+                decision.reason = "it is being used at this moment";
+            }
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(planned)
 }
 
 /// Removes the manifest of a snapshot whose row is gone; what fails is tried again later.

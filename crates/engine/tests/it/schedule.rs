@@ -114,3 +114,56 @@ async fn attaching_with_a_first_snapshot_takes_it_at_once() -> anyhow::Result<()
     );
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_policy_gives_up_is_said_before_it_is_done_and_links_hold_it() -> anyhow::Result<()>
+{
+    let mongo = RealMongo::replica_set().start().await?;
+    let world = World::started().await?;
+    world.attach("c", &mongo.uri(), Tier::M2).await?;
+    let (expired, linked, newest) = (
+        world.snapshot("c").await?.id,
+        world.snapshot("c").await?.id,
+        world.snapshot("c").await?.id,
+    );
+    let snapshots = world.engine.snapshots();
+    let (_, young) = snapshots
+        .retention(&world.caller, world.project, "c")
+        .await?;
+    assert!(young.iter().all(|planned| planned.keep), "{young:?}");
+
+    // On-demand snapshots are kept for eight days; a link holds for four hours.
+    world.clock.advance_hours(8 * 24 + 1);
+    let restores = world.engine.restores();
+    restores
+        .download(&world.caller, world.project, "c", None, linked)
+        .await?;
+    let (_, plan) = snapshots
+        .retention(&world.caller, world.project, "c")
+        .await?;
+    let said = |id| {
+        let planned = plan.iter().find(|planned| planned.snapshot.id == id);
+        planned.map(|planned| (planned.keep, planned.reason))
+    };
+    assert_eq!(said(newest), Some((true, "newest completed snapshot")));
+    assert_eq!(
+        said(linked),
+        Some((true, "a restore or a download link uses it"))
+    );
+    assert_eq!(said(expired), Some((false, "on-demand snapshot expired")));
+    assert!(
+        world.snapshots("c").await?.len() >= 3,
+        "a plan does nothing"
+    );
+
+    let (_, done) = snapshots.prune(&world.caller, world.project, "c").await?;
+    assert_eq!(done.iter().filter(|planned| !planned.keep).count(), 1);
+    let left: Vec<_> = world
+        .snapshots("c")
+        .await?
+        .iter()
+        .map(|kept| kept.id)
+        .collect();
+    assert!(!left.contains(&expired) && left.contains(&linked) && left.contains(&newest));
+    Ok(())
+}

@@ -84,6 +84,10 @@ pub(super) enum Command {
     /// The file appears under its name only when it is complete. Unpack it, then run
     /// `mongorestore dump/`; RESTORE.txt in the archive has the details.
     Download(InProject<Download>),
+    /// Give up the snapshots that a cluster's policy does not keep.
+    ///
+    /// The service does so by itself; `--dry-run` says what it is going to do, and why.
+    Prune(InProject<Prune>),
     /// Manage API keys, and the addresses they may be used from.
     Key(InProject<KeyCommand>),
     /// Manage projects, and the addresses their downloads may be fetched from.
@@ -366,6 +370,19 @@ pub(super) struct OneSnapshot {
     pub(super) cluster: String,
     /// Id of the snapshot, or `latest` for the newest one that is complete.
     pub(super) snapshot: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Prune {
+    /// Name of the cluster.
+    pub(super) cluster: String,
+
+    /// Say what would be given up and what is kept, and why; do nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    #[command(flatten)]
+    pub(super) yes: Yes,
 }
 
 #[derive(Debug, Args)]

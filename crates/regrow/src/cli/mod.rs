@@ -16,6 +16,7 @@ mod key;
 mod openapi;
 mod output;
 mod project;
+mod prune;
 mod restore;
 mod serve;
 mod session;
@@ -111,6 +112,9 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Download(InProject { service, command }) => {
             download::run(command, &Session::new(service, output)?).await
+        }
+        Command::Prune(InProject { service, command }) => {
+            prune::run(command, &Session::new(service, output)?).await
         }
         Command::Key(InProject { service, command }) => {
             key::run(command.action, &Session::new(service, output)?).await

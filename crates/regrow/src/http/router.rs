@@ -17,8 +17,8 @@ use super::error::{Answer, Failure};
 use super::extract::{Filters, Target};
 use super::routes::{
     clusters, downloads, groups, health, key_access_list, org_keys, orgs, own_clusters,
-    own_restores, own_snapshots, project_access_list, project_keys, root, serverless,
-    serverless_restores, serverless_snapshots, tenant_restores, tenant_snapshots,
+    own_restores, own_retention, own_snapshots, project_access_list, project_keys, root,
+    serverless, serverless_restores, serverless_snapshots, tenant_restores, tenant_snapshots,
 };
 use super::{Service, auth, frame};
 
@@ -112,6 +112,7 @@ fn own() -> OpenApiRouter<Service> {
         ))
         .routes(routes!(own_snapshots::list, own_snapshots::take))
         .routes(routes!(own_snapshots::get, own_snapshots::delete))
+        .routes(routes!(own_retention::get, own_retention::apply))
         .routes(routes!(own_restores::list, own_restores::restore))
         .routes(routes!(own_restores::get))
         .routes(routes!(own_restores::download))

@@ -11,6 +11,7 @@ pub(super) mod org_keys;
 pub(super) mod orgs;
 pub(super) mod own_clusters;
 pub(super) mod own_restores;
+pub(super) mod own_retention;
 pub(super) mod own_snapshots;
 pub(super) mod project_access_list;
 pub(super) mod project_keys;

@@ -46,6 +46,9 @@ async fn what_was_damaged_is_restored_exactly_and_can_be_downloaded() {
     let id = snapshot["id"].as_str().unwrap();
     let table = world.run(&["snapshot", "list", "shop"]).await.is(0).stdout;
     assert!(table.contains(id) && table.contains("COMPLETED"), "{table}");
+    let plan = world.json(&["prune", "shop", "--dry-run"]).await;
+    assert_eq!(plan["results"][0]["snapshotId"], id);
+    assert_eq!(plan["results"][0]["reason"], "newest completed snapshot");
 
     sample::damage(&client).await.unwrap();
     let damaged = sample::state(&client).await.unwrap();

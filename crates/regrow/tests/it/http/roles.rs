@@ -77,11 +77,13 @@ const TABLE: [(&str, Needs); 45] = [
     ("detachCluster", Needs::Owner),
 ];
 
-const OWN_TABLE: [(&str, Needs); 8] = [
+const OWN_TABLE: [(&str, Needs); 10] = [
     ("listSnapshots", Reader),
     ("takeSnapshot", Needs::Owner),
     ("getSnapshot", Reader),
     ("deleteSnapshot", Needs::Owner),
+    ("getRetention", Reader),
+    ("applyRetention", Needs::Owner),
     ("listRestores", Reader),
     ("startRestore", Needs::Owner),
     ("getRestore", Reader),
