@@ -2,6 +2,9 @@
 //! where one is interrupted.
 
 mod downloads;
+mod exact;
+mod exact_catalog;
+mod exact_witness;
 mod increments;
 mod interruptions;
 mod jobs;

@@ -62,26 +62,33 @@ pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) caller: Caller,
     pub(crate) project: ProjectId,
+    config: Config,
     running: Option<Running>,
 }
 
 impl World {
     /// Makes a data directory and opens it; no worker runs yet.
     pub(crate) async fn new() -> anyhow::Result<World> {
+        World::configured(config()).await
+    }
+
+    /// As [`World::new`], with other settings.
+    pub(crate) async fn configured(config: Config) -> anyhow::Result<World> {
         let dir = tempfile::tempdir()?;
         let clock = Arc::new(HandClock {
             began: std::time::Instant::now(),
             offset_ms: AtomicI64::new(1_700_000_000_000),
         });
-        let made = DataDir::init(dir.path(), "org", "project", &*clock, &config()).await?;
+        let made = DataDir::init(dir.path(), "org", "project", &*clock, &config).await?;
         let principal = Principal { key: made.key.key };
         let address = "127.0.0.1".parse()?;
         Ok(World {
-            engine: open(dir.path(), &clock).await?,
+            engine: open(dir.path(), &clock, &config).await?,
             dir,
             clock,
             caller: Caller { principal, address },
             project: made.project.id,
+            config,
             running: None,
         })
     }
@@ -107,12 +114,13 @@ impl World {
             engine,
             caller,
             project,
+            config,
             ..
         } = self;
         drop(engine);
         // A download or a request may hold the old engine a moment longer.
         let engine = wait_for(LIMIT, "the data directory to be free", || async {
-            open(dir.path(), &clock)
+            open(dir.path(), &clock, &config)
                 .await
                 .map_err(|error| format!("{error:#}"))
         })
@@ -123,6 +131,7 @@ impl World {
             engine,
             caller,
             project,
+            config,
             running: None,
         })
     }
@@ -237,9 +246,9 @@ impl World {
     }
 }
 
-async fn open(path: &Path, clock: &Arc<HandClock>) -> anyhow::Result<Engine> {
+async fn open(path: &Path, clock: &Arc<HandClock>, config: &Config) -> anyhow::Result<Engine> {
     let dir = DataDir::open(path)?;
-    Engine::open(dir, clock.clone(), config())
+    Engine::open(dir, clock.clone(), config.clone())
         .await
         .context("open the engine")
 }
