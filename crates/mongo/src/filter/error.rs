@@ -1,6 +1,8 @@
 //! Why a filter was refused, or could not be decided. Written for whoever typed the filter; nothing
 //! of a document is repeated.
 
+use crate::raw::Malformed;
+
 /// Why a filter was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
@@ -10,11 +12,11 @@ pub enum FilterError {
         /// The operator as written, with its `$`.
         name: String,
     },
-    /// The operator exists, but only a server can decide it.
+    /// The operator exists, but can't be decided without a server.
     #[error("the operator {name} is not supported: {reason}")]
     Unsupported {
         /// The operator as written, with its `$`.
-        name: &'static str,
+        name: String,
         /// What it would need.
         reason: &'static str,
     },
@@ -38,6 +40,23 @@ pub enum FilterError {
         /// What is wrong with it.
         fault: String,
     },
+}
+
+impl FilterError {
+    pub(super) fn argument(name: &str, fault: &str) -> Self {
+        FilterError::Argument {
+            name: name.to_owned(),
+            fault: fault.to_owned(),
+        }
+    }
+}
+
+impl From<Malformed> for FilterError {
+    fn from(malformed: Malformed) -> Self {
+        FilterError::Invalid {
+            fault: malformed.0.to_owned(),
+        }
+    }
 }
 
 /// Why it can't be said whether a document matches.

@@ -1,6 +1,7 @@
 //! The source and target room on real servers.
 mod connecting;
 mod fidelity;
+mod filters;
 mod privileges;
 mod snapshots;
 mod support;
