@@ -86,6 +86,15 @@ impl Collection {
     }
 }
 
+impl Collection {
+    /// Tells whether the documents are stored by their `_id`, without an index of it: clustered
+    /// collections, and the buckets of time series.
+    pub(crate) fn is_clustered(&self) -> bool {
+        self.kind == CollectionKind::Timeseries
+            || self.options.get_document("clusteredIndex").is_ok()
+    }
+}
+
 /// Where the server keeps the documents of a time series.
 const BUCKETS_PREFIX: &str = "system.buckets.";
 /// The databases that belong to the server, not to its users.

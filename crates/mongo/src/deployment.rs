@@ -121,16 +121,16 @@ impl Deployment {
     /// everything is read as a majority has it then or later. A snapshot that follows from that
     /// point makes it exact.
     pub async fn begin_pass(&self) -> Result<SourceSnapshot, Error> {
-        unimplemented!()
+        snapshot::begin_pass(&self.server).await
     }
 
     /// Returns which documents were written after `since` up to now, and that time.
     pub async fn changes_until_now(
         &self,
-        _since: &ResumePoint,
-        _limits: &ChangeLimits,
+        since: &ResumePoint,
+        limits: &ChangeLimits,
     ) -> Result<(Changes, ClusterTime), Error> {
-        unimplemented!()
+        snapshot::changes_until_now(&self.server, since, limits).await
     }
 
     /// Returns the deployment as the target of the restore `job` (letters, digits, `-` and `_`,

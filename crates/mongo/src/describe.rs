@@ -124,6 +124,8 @@ pub(crate) struct Hello {
     pub(crate) majority_time: Option<ClusterTime>,
     /// Whether it speaks a wire version of a server that has snapshot reads (13 is 5.0).
     pub(crate) has_snapshot_reads: bool,
+    /// Whether its change streams can show the catalog and UUIDs (17 is 6.0).
+    pub(crate) has_expanded_events: bool,
 }
 
 impl Hello {
@@ -156,12 +158,13 @@ impl Hello {
             .and_then(|time| time.get_timestamp("ts"))
             .ok()
             .map(ClusterTime::from);
-        let has_snapshot_reads = reply.get_i32("maxWireVersion").unwrap_or_default() >= 13;
+        let wire_version = reply.get_i32("maxWireVersion").unwrap_or_default();
         Self {
             topology,
             hosts,
             majority_time,
-            has_snapshot_reads,
+            has_snapshot_reads: wire_version >= 13,
+            has_expanded_events: wire_version >= 17,
         }
     }
 }

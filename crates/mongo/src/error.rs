@@ -4,6 +4,8 @@
 //! errors can, so they are never chained, only the parts that are safe ([`Cause`]).
 use std::fmt;
 
+use crate::server::code;
+
 /// Everything this room can fail with.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -220,6 +222,18 @@ impl Error {
             | Self::SnapshotLost { .. }
             | Self::CatalogChanged { .. } => true,
             Self::Command { transient, .. } => *transient,
+            _ => false,
+        }
+    }
+
+    /// Tells whether the way to the server broke, so that asking for the same again may do.
+    pub(crate) fn is_interruption(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Network { .. } => true,
+            Self::SnapshotLost { reason, .. } => *reason == LostReason::CursorLost,
+            Self::Command {
+                transient, code, ..
+            } => *transient || code::CURSORS_LOST.contains(code),
             _ => false,
         }
     }

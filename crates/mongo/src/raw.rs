@@ -3,10 +3,18 @@
 //! It must never trust a length: every one is checked against what surrounds it. The driver's own
 //! iterator is not used because it gives values, not offsets, and offsets are what a batch needs.
 
+/// The type byte of a string.
+pub(crate) const STRING: u8 = 0x02;
 /// The type byte of an embedded document.
 pub(crate) const DOCUMENT: u8 = 0x03;
 /// The type byte of an array.
 pub(crate) const ARRAY: u8 = 0x04;
+/// The type byte of binary data.
+pub(crate) const BINARY: u8 = 0x05;
+/// The type byte of a 32-bit integer.
+pub(crate) const INT32: u8 = 0x10;
+/// The type byte of a 64-bit integer.
+pub(crate) const INT64: u8 = 0x12;
 /// The type byte of a timestamp.
 pub(crate) const TIMESTAMP: u8 = 0x11;
 
@@ -150,16 +158,22 @@ impl Builder {
 
     /// Appends `name`: an array of raw documents.
     pub(crate) fn documents(&mut self, name: &str, documents: &[&[u8]]) {
+        let values = documents.iter().map(|document| (DOCUMENT, *document));
+        self.values(name, values);
+    }
+
+    /// Appends `name`: an array of values, each a type byte and its encoding.
+    pub(crate) fn values<'v>(&mut self, name: &str, values: impl Iterator<Item = (u8, &'v [u8])>) {
         self.0.push(ARRAY);
         self.0.extend_from_slice(name.as_bytes());
         self.0.push(0);
         let start = self.0.len();
         self.0.extend_from_slice(&[0; 4]);
-        for (position, document) in documents.iter().enumerate() {
-            self.0.push(DOCUMENT);
+        for (position, (kind, value)) in values.enumerate() {
+            self.0.push(kind);
             self.0.extend_from_slice(position.to_string().as_bytes());
             self.0.push(0);
-            self.0.extend_from_slice(document);
+            self.0.extend_from_slice(value);
         }
         self.0.push(0);
         patch_length(&mut self.0, start);

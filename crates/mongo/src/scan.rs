@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
+use tokio::sync::OnceCell;
 
 use crate::catalog;
 use crate::raw::{self, Elements, Malformed};
@@ -75,8 +76,30 @@ pub(crate) enum ReadAt {
     Time(ClusterTime),
     /// As a majority of the members has it when the cursor is opened, or later.
     Majority,
+    /// The same, but not earlier than this time, also after another member became primary.
+    MajoritySince(ClusterTime),
     /// As it is while it is read.
     Now,
+}
+
+/// Which documents of a collection are read.
+pub(crate) struct Selection {
+    pub(crate) filter: RawDocumentBuf,
+    /// The index to use, or `$natural`; the server's choice otherwise.
+    pub(crate) hint: Option<RawDocumentBuf>,
+    /// Whether there is one document at most.
+    pub(crate) is_single: bool,
+}
+
+impl Selection {
+    /// All documents in natural order.
+    fn everything() -> Self {
+        Self {
+            filter: rawdoc! {},
+            hint: Some(rawdoc! { "$natural": 1_i32 }),
+            is_single: false,
+        }
+    }
 }
 
 /// One collection to be read, and how.
@@ -89,6 +112,8 @@ pub(crate) struct Scan {
     at: ReadAt,
     /// The snapshot it belongs to; none when a target is read back.
     snapshot: Option<Arc<Inner>>,
+    /// How many documents make a batch, once that was asked.
+    batch_size: OnceCell<u32>,
 }
 
 impl Scan {
@@ -101,6 +126,7 @@ impl Scan {
             uuid: collection.uuid,
             at,
             snapshot: Some(snapshot),
+            batch_size: OnceCell::new(),
         }
     }
 
@@ -113,6 +139,7 @@ impl Scan {
             uuid: None,
             at,
             snapshot: None,
+            batch_size: OnceCell::new(),
         }
     }
 
@@ -125,12 +152,17 @@ impl Scan {
     }
 
     /// Opens a cursor and returns it with its first batch.
-    async fn open(&self) -> Result<(RawBatchCursor, ScanBatch), Error> {
-        let size = self.batch_size().await?;
+    pub(crate) async fn open(
+        &self,
+        selection: &Selection,
+    ) -> Result<(RawBatchCursor, ScanBatch), Error> {
+        let size = match selection.is_single {
+            true => 1,
+            false => *self.batch_size.get_or_try_init(|| self.measure()).await?,
+        };
         let Some(snapshot) = &self.snapshot else {
-            return self
-                .first(self.find(self.name.as_str().into(), size), size)
-                .await;
+            let by_name = self.find(selection, self.name.as_str().into(), size);
+            return self.first(by_name, size).await;
         };
         let uuid = self
             .uuid
@@ -140,7 +172,8 @@ impl Scan {
                 subtype: BinarySubtype::Uuid,
                 bytes: uuid.to_vec(),
             };
-            match self.first(self.find(target.into(), size), size).await {
+            let by_uuid = self.find(selection, target.into(), size);
+            match self.first(by_uuid, size).await {
                 // Reading by UUID takes `useUUID`, which only `backup`, `restore` and `root` have.
                 Err(Error::Command {
                     code: code::UNAUTHORIZED,
@@ -151,20 +184,22 @@ impl Scan {
                 opened => return opened,
             }
         }
-        self.open_with_proof(uuid, size).await
+        self.open_with_proof(selection, uuid, size).await
     }
 
     /// Opens a cursor by name and proves that the name stood for the right collection.
     ///
     /// A name that stands for nothing answers `ok` with no document, so it is looked up after
     /// opening. A collection that was renamed away and back has no state at the time any more: the
-    /// server refuses it. So a second empty answer after the look-up means empty.
+    /// server refuses it. So a second empty answer after the look-up means empty. Where a pass
+    /// reads at no one time, a rename makes the collection unknown to what follows (`entry.rs`).
     async fn open_with_proof(
         &self,
+        selection: &Selection,
         uuid: [u8; 16],
         size: u32,
     ) -> Result<(RawBatchCursor, ScanBatch), Error> {
-        let by_name = || self.find(self.name.as_str().into(), size);
+        let by_name = || self.find(selection, self.name.as_str().into(), size);
         let opened = self.first(by_name(), size).await?;
         self.prove_name(uuid).await?;
         if !opened.1.documents.is_empty() {
@@ -172,7 +207,7 @@ impl Scan {
         }
         let again = self.first(by_name(), size).await?;
         self.prove_name(uuid).await?;
-        if !again.1.documents.is_empty() && self.at != ReadAt::Now {
+        if !again.1.documents.is_empty() && matches!(self.at, ReadAt::Time(_)) {
             return Err(self.lost(LostReason::Unavailable));
         }
         Ok(again)
@@ -192,13 +227,18 @@ impl Scan {
         }
     }
 
-    fn find(&self, target: RawBson, size: u32) -> RawDocumentBuf {
-        let mut command = rawdoc! {
-            "find": target,
-            "hint": { "$natural": 1_i32 },
-            "batchSize": i64::from(size),
-            "noCursorTimeout": true,
-        };
+    fn find(&self, selection: &Selection, target: RawBson, size: u32) -> RawDocumentBuf {
+        let mut command = rawdoc! { "find": target, "filter": selection.filter.clone() };
+        if let Some(hint) = &selection.hint {
+            command.append(cstr!("hint"), hint.clone());
+        }
+        if selection.is_single {
+            command.append(cstr!("limit"), 1_i64);
+            command.append(cstr!("singleBatch"), true);
+        } else {
+            command.append(cstr!("batchSize"), i64::from(size));
+            command.append(cstr!("noCursorTimeout"), true);
+        }
         match self.at {
             ReadAt::Time(time) => command.append(
                 cstr!("readConcern"),
@@ -207,6 +247,10 @@ impl Scan {
             ReadAt::Majority => {
                 command.append(cstr!("readConcern"), rawdoc! { "level": "majority" });
             }
+            ReadAt::MajoritySince(time) => command.append(
+                cstr!("readConcern"),
+                rawdoc! { "level": "majority", "afterClusterTime": bson::Timestamp::from(time) },
+            ),
             ReadAt::Now => {}
         }
         command
@@ -228,13 +272,16 @@ impl Scan {
         }
     }
 
-    async fn next(&self, cursor: &mut RawBatchCursor) -> Result<Option<ScanBatch>, Error> {
-        match cursor.next().await {
+    pub(crate) async fn next(
+        &self,
+        cursor: &mut RawBatchCursor,
+    ) -> Result<Option<ScanBatch>, Error> {
+        let reply = self.server.next(cursor, || self.doing()).await;
+        match reply.map_err(|error| self.or_lost(error))? {
             None => Ok(None),
-            Some(Ok(reply)) => ScanBatch::of_reply(reply)
+            Some(reply) => ScanBatch::of_reply(reply)
                 .map(Some)
                 .map_err(|what| self.malformed(what)),
-            Some(Err(error)) => Err(self.or_lost(self.server.translate(self.doing(), &error))),
         }
     }
 
@@ -260,8 +307,8 @@ impl Scan {
         }
     }
 
-    /// Returns how many documents make a batch of about 2 MB.
-    async fn batch_size(&self) -> Result<u32, Error> {
+    /// Asks how many documents make a batch of about 2 MB.
+    async fn measure(&self) -> Result<u32, Error> {
         let command = rawdoc! { "collStats": self.name.as_str() };
         let doing = || format!("measure the documents of {}", self.namespace());
         let average = match self.server.run(&self.database, command, doing).await {
@@ -312,7 +359,7 @@ enum Stage {
 async fn step(stage: Stage) -> Result<Option<(ScanBatch, Stage)>, Error> {
     let (scan, mut cursor) = match stage {
         Stage::Begin(scan) => {
-            let (cursor, batch) = scan.open().await?;
+            let (cursor, batch) = scan.open(&Selection::everything()).await?;
             let cursor = Box::new(cursor);
             if !batch.documents.is_empty() {
                 return Ok(Some((batch, Stage::Reading(scan, cursor))));
@@ -342,6 +389,27 @@ impl AsRef<[u8]> for Reply {
 }
 
 impl ScanBatch {
+    /// Puts the documents of several batches into one, copying them.
+    pub(crate) fn joined(batches: &[ScanBatch]) -> Self {
+        let mut bytes = Vec::new();
+        let mut documents = Vec::new();
+        for batch in batches {
+            for span in &batch.documents {
+                let start = u32::try_from(bytes.len()).expect("a few documents are below 4 GiB");
+                bytes.extend_from_slice(batch.document(span));
+                let moved = |offset: u32| offset - span.start + start;
+                documents.push(DocumentSpan {
+                    start,
+                    end: moved(span.end),
+                    id_start: moved(span.id_start),
+                    id_end: moved(span.id_end),
+                });
+            }
+        }
+        let bytes = bytes.into();
+        Self { bytes, documents }
+    }
+
     fn of_reply(reply: RawBatch) -> Result<Self, Malformed> {
         let bytes = Bytes::from_owner(Reply(reply));
         let documents = spans(&bytes)?;

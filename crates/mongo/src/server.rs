@@ -10,7 +10,7 @@ use futures::StreamExt;
 use mongodb::Client;
 use mongodb::error::{ErrorKind, RETRYABLE_WRITE_ERROR};
 use mongodb::options::RunCursorCommandOptions;
-use mongodb::raw_batch_cursor::RawBatchCursor;
+use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
 
 use crate::error::{Cause, Error};
 use crate::snapshot::ClusterTime;
@@ -35,11 +35,17 @@ pub(crate) mod code {
     pub(crate) const CURSOR_KILLED: i32 = 237;
     pub(crate) const SNAPSHOT_TOO_OLD: i32 = 239;
     pub(crate) const SNAPSHOT_UNAVAILABLE: i32 = 246;
+    pub(crate) const INVALID_RESUME_TOKEN: i32 = 260;
+    pub(crate) const CHANGE_STREAM_FATAL: i32 = 280;
+    pub(crate) const CHANGE_STREAM_HISTORY_LOST: i32 = 286;
+    pub(crate) const OBJECT_TOO_LARGE: i32 = 10334;
+    /// What a cursor that a server no longer has is answered with.
+    pub(crate) const CURSORS_LOST: [i32; 2] = [CURSOR_NOT_FOUND, CURSOR_KILLED];
     pub(crate) const DUPLICATE_KEY: i32 = 11000;
     /// A member that steps down, recovers or shuts down, a network error between members, a
     /// deadline between members: the same command may succeed on the next primary.
-    pub(crate) const TRANSIENT: [i32; 13] = [
-        6, 7, 64, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13436,
+    pub(crate) const TRANSIENT: [i32; 15] = [
+        6, 7, 64, 89, 91, 134, 189, 234, 262, 9001, 10107, 11600, 11602, 13435, 13436,
     ];
 }
 
@@ -47,6 +53,9 @@ pub(crate) mod code {
 const TRIES_MAX: u32 = 6;
 /// How long to wait before the second try; each later wait is twice as long: 6.2 s in all.
 const RETRY_WAIT: Duration = Duration::from_millis(200);
+/// How long a cursor may take for one reply. The driver has no limit of its own, and the system
+/// notices a dead server only after a quarter of an hour; a slow disk must not look like one.
+const REPLY_LIMIT: Duration = Duration::from_secs(300);
 /// How much of the server's own words an error carries, in characters.
 const MESSAGE_CHARS_MAX: usize = 400;
 
@@ -87,19 +96,13 @@ impl Server {
         command: &RawDocumentBuf,
         doing: impl Fn() -> String,
     ) -> Result<Document, Error> {
-        let mut wait = RETRY_WAIT;
-        for attempt in 1..TRIES_MAX {
+        let mut patience = Patience::default();
+        loop {
             match self.run(database, command.clone(), &doing).await {
-                Err(error) if error.is_transient() => {
-                    let source = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::warn!(attempt, %error, source, "a command failed and is sent again");
-                }
+                Err(error) if error.is_transient() => patience.wait(error).await?,
                 answered => return answered,
             }
-            tokio::time::sleep(wait).await;
-            wait *= 2;
         }
-        self.run(database, command.clone(), doing).await
     }
 
     /// Opens a cursor whose replies come undecoded.
@@ -112,13 +115,54 @@ impl Server {
     ) -> Result<RawBatchCursor, Error> {
         let mut options = RunCursorCommandOptions::default();
         options.batch_size = batch_size;
-        self.client
-            .database(database)
+        self.open_with(database, command, options, doing).await
+    }
+
+    /// Opens a cursor that waits at its end for more, `wait` at a time; only its command's first
+    /// reply comes at once.
+    pub(crate) async fn open_waiting(
+        &self,
+        database: &str,
+        command: RawDocumentBuf,
+        wait: Duration,
+        doing: impl Fn() -> String,
+    ) -> Result<RawBatchCursor, Error> {
+        let mut options = RunCursorCommandOptions::default();
+        options.max_time = Some(wait);
+        self.open_with(database, command, options, doing).await
+    }
+
+    async fn open_with(
+        &self,
+        database: &str,
+        command: RawDocumentBuf,
+        options: RunCursorCommandOptions,
+        doing: impl Fn() -> String,
+    ) -> Result<RawBatchCursor, Error> {
+        let database = self.client.database(database);
+        let opening = database
             .run_raw_cursor_command(command)
             .with_options(options)
-            .batch()
-            .await
+            .batch();
+        let opened = tokio::time::timeout(REPLY_LIMIT, opening).await;
+        opened
+            .map_err(|_| too_late(&doing))?
             .map_err(|error| self.translate(doing(), &error))
+    }
+
+    /// Returns the next reply of a cursor; none at its end.
+    pub(crate) async fn next(
+        &self,
+        cursor: &mut RawBatchCursor,
+        doing: impl Fn() -> String,
+    ) -> Result<Option<RawBatch>, Error> {
+        match tokio::time::timeout(REPLY_LIMIT, cursor.next()).await {
+            Err(_) => Err(too_late(&doing)),
+            Ok(None) => Ok(None),
+            Ok(Some(reply)) => reply
+                .map(Some)
+                .map_err(|error| self.translate(doing(), &error)),
+        }
     }
 
     /// Runs a cursor command to its end and returns all documents, with the operation time of the
@@ -132,8 +176,7 @@ impl Server {
         let mut cursor = self.open(database, command, None, &doing).await?;
         let mut documents = Vec::new();
         let mut time = None;
-        while let Some(batch) = cursor.next().await {
-            let batch = batch.map_err(|error| self.translate(doing(), &error))?;
+        while let Some(batch) = self.next(&mut cursor, &doing).await? {
             let malformed = |what: String| Error::InvalidReply {
                 doing: doing(),
                 what,
@@ -185,6 +228,43 @@ impl Server {
                 what: Cause::of(error).to_string(),
             },
         }
+    }
+}
+
+fn too_late(doing: impl Fn() -> String) -> Error {
+    Error::Network {
+        doing: doing(),
+        source: Cause::from_text(format!("no answer within {REPLY_LIMIT:?}")),
+    }
+}
+
+/// Counts how often something was interrupted, and waits longer each time.
+pub(crate) struct Patience {
+    tries_left: u32,
+    wait: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            tries_left: TRIES_MAX - 1,
+            wait: RETRY_WAIT,
+        }
+    }
+}
+
+impl Patience {
+    /// Waits before the next try; gives the error back where there have been enough.
+    pub(crate) async fn wait(&mut self, error: Error) -> Result<(), Error> {
+        let Some(left) = self.tries_left.checked_sub(1) else {
+            return Err(error);
+        };
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::warn!(tries_left = left, %error, source, "interrupted; trying again");
+        tokio::time::sleep(self.wait).await;
+        self.tries_left = left;
+        self.wait *= 2;
+        Ok(())
     }
 }
 

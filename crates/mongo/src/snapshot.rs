@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::OnceCell;
 
 use crate::catalog::{self, Listing};
 use crate::compare::first_change;
@@ -22,6 +23,7 @@ use crate::{
     Catalog, ChangeLimits, Changes, Collection, CollectionKind, Error, RereadStream, ResumePoint,
     ScanStream,
 };
+use crate::{follow, reread};
 
 /// A point in a replica set's history: seconds since 1970 and a count within the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,11 +64,24 @@ pub struct SourceSnapshot {
     inner: Arc<Inner>,
 }
 
+/// When everything is read.
+#[derive(Clone, Copy)]
+enum Moment {
+    /// At no one time: a standalone server.
+    Any,
+    /// All at this time.
+    At(ClusterTime),
+    /// At no one time, but as a majority has it not earlier than this.
+    Since(ClusterTime),
+}
+
 /// What scans share with the snapshot that they belong to.
 pub(crate) struct Inner {
     pub(crate) server: Server,
-    pub(crate) time: Option<ClusterTime>,
+    time: Moment,
     catalog: Catalog,
+    /// Asked for at most once.
+    point: OnceCell<Option<ResumePoint>>,
     /// Set once the server has refused a read by UUID for want of a privilege.
     pub(crate) by_name: AtomicBool,
     /// The UUIDs of the collections that were read to their end.
@@ -101,7 +116,7 @@ pub(crate) async fn begin(server: &Server) -> Result<SourceSnapshot, Error> {
     if hello.topology == Topology::Standalone {
         let listing = catalog::list(server).await?;
         refuse_unfinished(server).await?;
-        return Ok(SourceSnapshot::new(server, None, listing.catalog));
+        return Ok(SourceSnapshot::new(server, Moment::Any, listing.catalog));
     }
     if !hello.has_snapshot_reads {
         return unsupported(
@@ -112,13 +127,55 @@ pub(crate) async fn begin(server: &Server) -> Result<SourceSnapshot, Error> {
     for _ in 0..TRIES_MAX {
         match bracket(server).await? {
             Bracket::Proven(time, catalog) => {
-                return Ok(SourceSnapshot::new(server, Some(time), catalog));
+                return Ok(SourceSnapshot::new(server, Moment::At(time), catalog));
             }
             Bracket::Changed(change) => what = change,
         }
         tracing::debug!(change = %what, "the catalog changed while it was listed");
     }
     Err(Error::CatalogChanged { what })
+}
+
+/// Begins to read at no one time, with a point from before the first read.
+pub(crate) async fn begin_pass(server: &Server) -> Result<SourceSnapshot, Error> {
+    let since = newest_majority_time(server).await?;
+    let point = follow::point(server, since, true).await?;
+    refuse_unfinished(server).await?;
+    let mut what = String::new();
+    for _ in 0..TRIES_MAX {
+        match listing(server).await? {
+            Ok(listing) => {
+                let pass = SourceSnapshot::new(server, Moment::Since(since), listing.catalog);
+                let is_new = pass.inner.point.set(point).is_ok();
+                assert!(is_new, "nobody else has it yet");
+                return Ok(pass);
+            }
+            Err(change) => what = change,
+        }
+    }
+    Err(Error::CatalogChanged { what })
+}
+
+/// Reads what was written since a point until now.
+pub(crate) async fn changes_until_now(
+    server: &Server,
+    since: &ResumePoint,
+    limits: &ChangeLimits,
+) -> Result<(Changes, ClusterTime), Error> {
+    let until = newest_majority_time(server).await?;
+    let changes = follow::changes(server, since, until, limits).await?;
+    Ok((changes, until))
+}
+
+/// Returns the newest time that a majority has; fails where there is no replica set.
+async fn newest_majority_time(server: &Server) -> Result<ClusterTime, Error> {
+    let hello = Hello::ask(server).await?;
+    match hello.topology {
+        Topology::ReplicaSet { .. } if hello.has_snapshot_reads => {
+            majority_time(server, None).await
+        }
+        _ => unsupported("following anything but a replica set of MongoDB 5.0 or later"),
+    }
 }
 
 fn unsupported<T>(what: &str) -> Result<T, Error> {
@@ -200,11 +257,12 @@ async fn majority_time(
 }
 
 impl SourceSnapshot {
-    fn new(server: &Server, time: Option<ClusterTime>, catalog: Catalog) -> Self {
+    fn new(server: &Server, time: Moment, catalog: Catalog) -> Self {
         let inner = Inner {
             server: server.clone(),
             time,
             catalog,
+            point: OnceCell::new(),
             by_name: AtomicBool::new(false),
             read: Mutex::default(),
         };
@@ -213,10 +271,13 @@ impl SourceSnapshot {
         }
     }
 
-    /// Returns the time that everything is read at; none for a standalone server, whose
-    /// collections are read one after the other without any consistency between them.
+    /// Returns the time that everything is read at; none for a pass and for a standalone server,
+    /// whose collections are read one after the other without any consistency between them.
     pub fn time(&self) -> Option<ClusterTime> {
-        self.inner.time
+        match self.inner.time {
+            Moment::At(time) => Some(time),
+            Moment::Any | Moment::Since(_) => None,
+        }
     }
 
     /// Returns the catalog at that time.
@@ -227,9 +288,9 @@ impl SourceSnapshot {
     /// Tells whether the collection is read as it was at [`SourceSnapshot::time`].
     ///
     /// Not so for capped collections, which refuse snapshot reads (they are read as they are at
-    /// that moment, which is not earlier than the time), nor on standalone servers.
+    /// that moment, which is not earlier than the time), nor in passes and on standalone servers.
     pub fn exact(&self, collection: &Collection) -> bool {
-        self.inner.time.is_some() && !collection.is_capped()
+        self.time().is_some() && !collection.is_capped()
     }
 
     /// Reads a collection of this catalog from beginning to end, in natural order, as raw batches
@@ -241,29 +302,45 @@ impl SourceSnapshot {
         if collection.kind == CollectionKind::View {
             return scan::nothing();
         }
-        let at = match self.inner.time {
-            None => ReadAt::Now,
-            Some(_) if collection.is_capped() => ReadAt::Majority,
-            Some(time) => ReadAt::Time(time),
-        };
+        let at = self.read_at(collection);
         scan::stream(Scan::of_snapshot(Arc::clone(&self.inner), collection, at))
+    }
+
+    fn read_at(&self, collection: &Collection) -> ReadAt {
+        match self.inner.time {
+            Moment::Any => ReadAt::Now,
+            Moment::At(time) if !collection.is_capped() => ReadAt::Time(time),
+            Moment::At(time) | Moment::Since(time) => ReadAt::MajoritySince(time),
+        }
     }
 
     /// Returns the point from which a later snapshot can follow this one; none where nothing can
     /// be followed: a standalone server, or one where neither the oplog nor a change stream may be
     /// read. For a pass it is from before the first read.
+    ///
+    /// Asked for late, it may have gone from the oplog: ask before the scans.
     pub async fn resume_point(&self) -> Result<Option<ResumePoint>, Error> {
-        unimplemented!()
+        let find = async || match self.inner.time {
+            Moment::Any => Ok(None),
+            Moment::At(time) => follow::point(&self.inner.server, time, false).await,
+            Moment::Since(time) => follow::point(&self.inner.server, time, true).await,
+        };
+        self.inner.point.get_or_try_init(find).await.cloned()
     }
 
     /// Returns which documents were written after `since` and no later than this snapshot's time
     /// (for a pass: than its begin). [`Error::HistoryLost`] means: scan instead.
     pub async fn changes_since(
         &self,
-        _since: &ResumePoint,
-        _limits: &ChangeLimits,
+        since: &ResumePoint,
+        limits: &ChangeLimits,
     ) -> Result<Changes, Error> {
-        unimplemented!()
+        match self.inner.time {
+            Moment::Any => unsupported("following a standalone server, which has no oplog"),
+            Moment::At(time) | Moment::Since(time) => {
+                follow::changes(&self.inner.server, since, time, limits).await
+            }
+        }
     }
 
     /// Reads the documents of a collection that have one of `ids` (raw `_id` elements) at this
@@ -271,15 +348,17 @@ impl SourceSnapshot {
     ///
     /// What is asked for and not found was deleted. A document may be found whose `_id` is equal to
     /// the server but not the same bytes (`1` and `1.0`, or by collation): take out the identity of
-    /// what was found, too. Documents may come more than once.
-    pub fn reread(&self, _collection: &Collection, _ids: Vec<Bytes>) -> RereadStream {
-        unimplemented!()
+    /// what was found, too.
+    pub fn reread(&self, collection: &Collection, ids: Vec<Bytes>) -> RereadStream {
+        reread::stream(&self.inner, collection, self.read_at(collection), ids)
     }
 
     /// Says that a collection is as it was at the point that was followed from, and so needs no
     /// reading.
-    pub fn unchanged(&self, _collection: &Collection) {
-        unimplemented!()
+    pub fn unchanged(&self, collection: &Collection) {
+        if let Some(uuid) = collection.uuid {
+            self.inner.has_read(uuid);
+        }
     }
 
     /// Proves that everything was read; call it after all scans, before the snapshot is declared

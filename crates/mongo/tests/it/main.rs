@@ -2,6 +2,7 @@
 mod connecting;
 mod fidelity;
 mod filters;
+mod following;
 mod privileges;
 mod snapshots;
 mod support;
