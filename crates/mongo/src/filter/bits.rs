@@ -1,9 +1,9 @@
 //! Tests of single bits: `$bitsAllSet` and its kin.
 
 use super::error::FilterError;
-use super::number::Number;
-use super::value::{Value, kind};
+use crate::number::Number;
 use crate::raw::Malformed;
+use crate::value::{Value, kind};
 
 /// The largest position that may be asked for.
 const POSITION_MAX: i64 = i32::MAX as i64;

@@ -3,8 +3,8 @@
 
 use std::cmp::Ordering;
 
-use super::value::{Fields, Value, kind};
 use crate::raw::Malformed;
+use crate::value::{Fields, Value, kind};
 
 /// Compares two values of any types.
 pub(super) fn compare(left: Value<'_>, right: Value<'_>) -> Result<Ordering, Malformed> {

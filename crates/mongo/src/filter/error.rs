@@ -34,6 +34,12 @@ pub enum FilterError {
         /// How deep a filter may be nested.
         limit: usize,
     },
+    /// The text of the filter is not a document in extended JSON.
+    #[error("the filter is not a document in extended JSON: {fault}")]
+    Json {
+        /// What is wrong with it.
+        fault: String,
+    },
     /// The filter is not valid BSON.
     #[error("the filter is not valid BSON: {fault}")]
     Invalid {
@@ -74,4 +80,12 @@ pub enum MatchError {
         /// Which limit it reached.
         fault: String,
     },
+}
+
+impl From<Malformed> for MatchError {
+    fn from(malformed: Malformed) -> Self {
+        MatchError::Document {
+            fault: malformed.0.to_owned(),
+        }
+    }
 }

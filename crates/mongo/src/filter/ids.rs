@@ -5,10 +5,10 @@
 
 use bytes::Bytes;
 
-use super::number::{Decimal, EXPONENT_BIAS, Number, STORED_EXPONENT_MAX};
 use super::tree::{Comparison, Condition, Node, Predicate};
-use super::value::{Value, kind};
+use crate::number::{Decimal, EXPONENT_BIAS, Number, STORED_EXPONENT_MAX};
 use crate::raw::Malformed;
+use crate::value::{Value, kind};
 
 /// How many ids are listed at most; a filter with more is answered by reading everything.
 const IDS_MAX: usize = 100_000;

@@ -9,7 +9,6 @@ mod bits;
 mod compare;
 mod error;
 mod ids;
-mod number;
 mod operator;
 mod parse;
 mod path;
@@ -17,11 +16,10 @@ mod pattern;
 #[cfg(test)]
 mod tests;
 mod tree;
-mod value;
 
 use std::sync::Arc;
 
-use bson::RawDocument;
+use bson::{Bson, RawDocument, RawDocumentBuf};
 use bytes::Bytes;
 
 pub use error::{FilterError, MatchError};
@@ -39,6 +37,20 @@ impl Filter {
     pub fn parse(filter: &RawDocument) -> Result<Filter, FilterError> {
         let root = Arc::new(parse::filter(filter.as_bytes())?);
         Ok(Filter { root })
+    }
+
+    /// Parses a filter from extended JSON, as [`Filter::parse`] does; types other than JSON's are
+    /// written as in `{"$oid": "…"}`, `{"$date": "…"}` and `{"$numberDecimal": "…"}`.
+    pub fn parse_json(text: &str) -> Result<Filter, FilterError> {
+        let fault = |fault: String| FilterError::Json { fault };
+        let value: serde_json::Value =
+            serde_json::from_str(text).map_err(|error| fault(error.to_string()))?;
+        let value = Bson::try_from(value).map_err(|error| fault(error.to_string()))?;
+        let Bson::Document(document) = value else {
+            return Err(fault("it is another kind of value".to_owned()));
+        };
+        let raw = RawDocumentBuf::try_from(&document).map_err(|error| fault(error.to_string()))?;
+        Filter::parse(&raw)
     }
 
     /// Returns whether the document matches.

@@ -3,11 +3,11 @@
 use super::bits::BitTest;
 use super::compare::compare;
 use super::error::FilterError;
-use super::number::Number;
 use super::parse::{is_expression, literal};
 use super::pattern::Pattern;
 use super::tree::{Comparison, Condition, List, Predicate};
-use super::value::{Value, kind};
+use crate::number::Number;
+use crate::value::{Value, kind};
 
 /// The operators that only a server can decide, and what they would need.
 const UNSUPPORTED: [(&str, &str); 19] = [

@@ -4,7 +4,7 @@ use super::error::FilterError;
 use super::operator;
 use super::path::Path;
 use super::tree::{Condition, Node, Predicate};
-use super::value::{Fields, Literal, Value, kind};
+use crate::value::{Fields, Literal, Value, kind};
 
 /// How deep operators may be nested, as on the server (`internalQueryMaxAllowedDepth`… of 100).
 const OPERATORS_DEEP_MAX: usize = 100;

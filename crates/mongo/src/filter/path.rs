@@ -3,7 +3,7 @@
 //! (`src/mongo/db/matcher/path.cpp`).
 
 use super::error::{FilterError, MatchError};
-use super::value::{Fields, Value, kind};
+use crate::value::{Fields, Value, kind};
 
 /// How many parts a path may have; documents are at most 180 levels deep.
 const PARTS_MAX: usize = 200;

@@ -6,7 +6,7 @@
 use pcre2::bytes::{Regex, RegexBuilder};
 
 use super::error::{FilterError, MatchError};
-use super::value::{Value, kind};
+use crate::value::{Value, kind};
 
 /// Limits for one match, set in the pattern: KiB of heap, and steps. A pattern can only lower them.
 const LIMITS: &str = "(*LIMIT_HEAP=65536)(*LIMIT_MATCH=10000000)";

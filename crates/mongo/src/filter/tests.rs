@@ -46,6 +46,30 @@ fn what_is_not_understood_is_refused_by_name() {
 }
 
 #[test]
+fn a_filter_is_read_from_extended_json() {
+    let filter = Filter::parse_json(
+        r#"{"a": {"$gte": {"$date": "2020-01-01T00:00:00Z"}}, "b": {"$regex": "x", "$options": "i"},
+            "_id": {"$in": [{"$oid": "5cc9b501e5dc7c8ab1e45d65"}, {"$numberLong": "7"}]}}"#,
+    )
+    .unwrap();
+    let date = bson::DateTime::from_millis(1_600_000_000_000);
+    let matching = rawdoc! { "_id": 7, "a": date, "b": "aXb" };
+    assert_eq!(filter.matches(&matching), Ok(true));
+    let older = rawdoc! { "_id": 7, "a": bson::DateTime::from_millis(0), "b": "aXb" };
+    assert_eq!(filter.matches(&older), Ok(false));
+    for text in [
+        "",
+        "[]",
+        "5",
+        "{a: 1}",
+        r#"{"$oid": "5cc9b501e5dc7c8ab1e45d65"}"#,
+    ] {
+        let error = Filter::parse_json(text).unwrap_err();
+        assert!(matches!(error, FilterError::Json { .. }), "{text}: {error}");
+    }
+}
+
+#[test]
 fn a_regular_expression_that_reaches_its_limit_is_an_error_not_a_mismatch() {
     let filter = parse(&doc! { "a": { "$regex": "^(a+)+$" } }).unwrap();
     let document = rawdoc! { "a": format!("{}b", "a".repeat(40)) };

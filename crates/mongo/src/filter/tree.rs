@@ -5,10 +5,10 @@ use std::cmp::Ordering;
 use super::bits::BitTest;
 use super::compare::compare;
 use super::error::MatchError;
-use super::number::Number;
 use super::path::{AtEnd, Path};
 use super::pattern::Pattern;
-use super::value::{CLASS_MISSING, CLASS_NULL, Literal, Value, kind};
+use crate::number::Number;
+use crate::value::{CLASS_MISSING, CLASS_NULL, Literal, Value, kind};
 
 /// Decides a whole document.
 #[derive(Clone, Debug)]

@@ -4,12 +4,11 @@
 
 use std::borrow::Cow;
 
-use super::error::MatchError;
-use super::number::{Decimal, Number};
+use crate::number::{Decimal, Number};
 use crate::raw::{self, Elements, Malformed};
 
 /// The type bytes of BSON (<https://bsonspec.org/spec.html>).
-pub(super) mod kind {
+pub(crate) mod kind {
     pub(crate) const DOUBLE: u8 = 0x01;
     pub(crate) const STRING: u8 = 0x02;
     pub(crate) const DOCUMENT: u8 = 0x03;
@@ -34,26 +33,26 @@ pub(super) mod kind {
 }
 
 /// The place of undefined, and of what is missing, among the classes.
-pub(super) const CLASS_MISSING: u8 = 1;
+pub(crate) const CLASS_MISSING: u8 = 1;
 /// The place of null among the classes.
-pub(super) const CLASS_NULL: u8 = 5;
+pub(crate) const CLASS_NULL: u8 = 5;
 
 /// One value; borrowed from a document or from the filter.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Value<'a> {
-    pub(super) kind: u8,
-    pub(super) bytes: &'a [u8],
+pub(crate) struct Value<'a> {
+    pub(crate) kind: u8,
+    pub(crate) bytes: &'a [u8],
 }
 
 /// A value that the filter holds.
 #[derive(Clone, Debug)]
-pub(super) struct Literal {
+pub(crate) struct Literal {
     kind: u8,
     bytes: Vec<u8>,
 }
 
 impl Literal {
-    pub(super) fn value(&self) -> Value<'_> {
+    pub(crate) fn value(&self) -> Value<'_> {
         Value {
             kind: self.kind,
             bytes: &self.bytes,
@@ -73,7 +72,7 @@ impl From<Value<'_>> for Literal {
 impl<'a> Value<'a> {
     /// Returns the value's place in the order of types: values of equal places can be compared
     /// (<https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order/>).
-    pub(super) fn class(self) -> u8 {
+    pub(crate) fn class(self) -> u8 {
         match self.kind {
             kind::MIN_KEY => 0,
             kind::UNDEFINED => CLASS_MISSING,
@@ -96,17 +95,17 @@ impl<'a> Value<'a> {
     }
 
     /// Returns whether the value is a document or an array.
-    pub(super) fn has_fields(self) -> bool {
+    pub(crate) fn has_fields(self) -> bool {
         matches!(self.kind, kind::DOCUMENT | kind::ARRAY)
     }
 
     /// Walks the fields of a document or array.
-    pub(super) fn fields(self) -> Result<Fields<'a>, Malformed> {
+    pub(crate) fn fields(self) -> Result<Fields<'a>, Malformed> {
         Fields::of(self.bytes)
     }
 
     /// Returns the number, if the value is one.
-    pub(super) fn number(self) -> Result<Option<Number>, Malformed> {
+    pub(crate) fn number(self) -> Result<Option<Number>, Malformed> {
         Ok(Some(match self.kind {
             kind::DOUBLE => Number::Double(f64::from_le_bytes(self.fixed()?)),
             kind::INT => Number::Int(i32::from_le_bytes(self.fixed()?).into()),
@@ -117,17 +116,17 @@ impl<'a> Value<'a> {
     }
 
     /// Returns the bytes of a string, symbol or code, without length and zero.
-    pub(super) fn text(self) -> Result<&'a [u8], Malformed> {
+    pub(crate) fn text(self) -> Result<&'a [u8], Malformed> {
         text_at(self.bytes, 0).map(|(text, _)| text)
     }
 
     /// Returns a string's text as the filter's author wrote it.
-    pub(super) fn lossy_text(self) -> Result<Cow<'a, str>, Malformed> {
+    pub(crate) fn lossy_text(self) -> Result<Cow<'a, str>, Malformed> {
         self.text().map(String::from_utf8_lossy)
     }
 
     /// Returns pattern and options of a regular expression.
-    pub(super) fn regex(self) -> Result<(&'a [u8], &'a [u8]), Malformed> {
+    pub(crate) fn regex(self) -> Result<(&'a [u8], &'a [u8]), Malformed> {
         let cut = |bytes: &'a [u8]| {
             let end = bytes.iter().position(|byte| *byte == 0);
             let end = end.ok_or(Malformed("a regular expression does not end"))?;
@@ -138,18 +137,25 @@ impl<'a> Value<'a> {
     }
 
     /// Returns the bytes of a binary value, without length and subtype.
-    pub(super) fn binary(self) -> Result<&'a [u8], Malformed> {
+    pub(crate) fn binary(self) -> Result<&'a [u8], Malformed> {
         self.bytes.get(5..).ok_or(Malformed("a binary is cut off"))
     }
 
     /// Returns code and scope of code with a scope.
-    pub(super) fn scoped_code(self) -> Result<(&'a [u8], Fields<'a>), Malformed> {
+    pub(crate) fn scoped_code(self) -> Result<(&'a [u8], Fields<'a>), Malformed> {
         let (code, end) = text_at(self.bytes, 4)?;
         Ok((code, Fields::of(&self.bytes[end..])?))
     }
 
+    /// Returns namespace and id of a pointer to a document.
+    pub(crate) fn db_pointer(self) -> Result<(&'a [u8], [u8; 12]), Malformed> {
+        let (namespace, end) = text_at(self.bytes, 0)?;
+        let id = self.bytes.get(end..).and_then(|id| id.try_into().ok());
+        Ok((namespace, id.ok_or(Malformed("a pointer is cut off"))?))
+    }
+
     /// Returns the bytes of a value that always has this many.
-    pub(super) fn fixed<const N: usize>(self) -> Result<[u8; N], Malformed> {
+    pub(crate) fn fixed<const N: usize>(self) -> Result<[u8; N], Malformed> {
         self.bytes
             .try_into()
             .map_err(|_| Malformed("a value has another length than its type"))
@@ -168,13 +174,13 @@ fn text_at(bytes: &[u8], at: usize) -> Result<(&[u8], usize), Malformed> {
 }
 
 /// The fields of one document or array, each with its name.
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     document: &'a [u8],
     elements: Elements<'a>,
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn of(document: &'a [u8]) -> Result<Self, Malformed> {
+    pub(crate) fn of(document: &'a [u8]) -> Result<Self, Malformed> {
         Ok(Self {
             document,
             elements: Elements::of(document)?,
@@ -194,13 +200,5 @@ impl<'a> Iterator for Fields<'a> {
             };
             Ok((element.name, value))
         })
-    }
-}
-
-impl From<Malformed> for MatchError {
-    fn from(malformed: Malformed) -> Self {
-        MatchError::Document {
-            fault: malformed.0.to_owned(),
-        }
     }
 }

@@ -9,13 +9,13 @@ const SCALE: u128 = 10u128.pow(33);
 /// The largest coefficient of a decimal; a greater one stands for zero (IEEE 754-2008, 3.5.2).
 const COEFFICIENT_MAX: u128 = 10u128.pow(34) - 1;
 /// What is added to a decimal's exponent to store it.
-pub(super) const EXPONENT_BIAS: i32 = 6176;
+pub(crate) const EXPONENT_BIAS: i32 = 6176;
 /// The greatest stored exponent of a decimal.
-pub(super) const STORED_EXPONENT_MAX: i32 = 12_287;
+pub(crate) const STORED_EXPONENT_MAX: i32 = 12_287;
 
 /// A number as it is stored.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Number {
+pub(crate) enum Number {
     Int(i64),
     Double(f64),
     Decimal(Decimal),
@@ -23,7 +23,7 @@ pub(super) enum Number {
 
 /// A 128-bit decimal floating point number, in binary encoding of its coefficient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Decimal {
+pub(crate) enum Decimal {
     NotANumber,
     Infinite {
         negative: bool,
@@ -36,7 +36,7 @@ pub(super) enum Decimal {
 }
 
 impl Decimal {
-    pub(super) fn from_bytes(bytes: [u8; 16]) -> Self {
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
         let bits = u128::from_le_bytes(bytes);
         let negative = bits >> 127 == 1;
         match (bits >> 122) & 0x1F {
@@ -117,7 +117,7 @@ impl Decimal {
 }
 
 impl Number {
-    pub(super) fn is_nan(self) -> bool {
+    pub(crate) fn is_nan(self) -> bool {
         match self {
             Number::Int(_) => false,
             Number::Double(double) => double.is_nan(),
@@ -125,12 +125,12 @@ impl Number {
         }
     }
 
-    pub(super) fn is_zero(self) -> bool {
+    pub(crate) fn is_zero(self) -> bool {
         self.compare(Number::Int(0)) == Ordering::Equal
     }
 
     /// Returns the number without its fraction, if it fits in 64 bits.
-    pub(super) fn truncated(self) -> Option<i64> {
+    pub(crate) fn truncated(self) -> Option<i64> {
         match self {
             Number::Int(int) => Some(int),
             Number::Double(double) => truncated(double),
@@ -139,7 +139,7 @@ impl Number {
     }
 
     /// Returns the nearest whole number, the even one of two, if it fits in 64 bits.
-    pub(super) fn rounded(self) -> Option<i64> {
+    pub(crate) fn rounded(self) -> Option<i64> {
         match self {
             Number::Int(int) => Some(int),
             Number::Double(double) => truncated(double.round_ties_even()),
@@ -148,7 +148,7 @@ impl Number {
     }
 
     /// Returns the number if it is a whole one of 64 bits.
-    pub(super) fn whole(self) -> Option<i64> {
+    pub(crate) fn whole(self) -> Option<i64> {
         let fraction = match self {
             Number::Int(_) => false,
             Number::Double(double) => double.fract() != 0.0,
@@ -158,7 +158,7 @@ impl Number {
     }
 
     /// Compares by value. What is not a number is equal to itself and less than all others.
-    pub(super) fn compare(self, other: Number) -> Ordering {
+    pub(crate) fn compare(self, other: Number) -> Ordering {
         match (self, other) {
             (Number::Int(left), Number::Int(right)) => left.cmp(&right),
             (Number::Double(left), Number::Double(right)) => doubles(left, right),
