@@ -207,3 +207,20 @@ impl Ledger {
         true
     }
 }
+
+#[cfg(test)]
+impl Ledger {
+    /// Returns how many ids there are of each collection, or why they are not known.
+    pub(super) fn known(&self) -> Vec<([u8; 16], Result<usize, UnknownReason>)> {
+        let mut known: Vec<_> = self
+            .collections
+            .iter()
+            .map(|(uuid, known)| match known {
+                Known::Ids { ids, .. } => (*uuid, Ok(ids.len())),
+                Known::Unknown(reason) => (*uuid, Err(*reason)),
+            })
+            .collect();
+        known.sort_unstable_by_key(|(uuid, _)| *uuid);
+        known
+    }
+}

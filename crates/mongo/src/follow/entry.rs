@@ -312,3 +312,162 @@ fn previous(optime: &[u8]) -> Result<Option<ClusterTime>, Malformed> {
     }
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use bson::{RawDocumentBuf, rawdoc};
+
+    use super::super::changes::ChangeLimits;
+    use super::*;
+
+    const WIDE: ChangeLimits = ChangeLimits {
+        ids_per_collection: 1000,
+        bytes: 1 << 20,
+    };
+
+    fn uuid_of(byte: u8) -> bson::Binary {
+        bson::Binary {
+            subtype: bson::spec::BinarySubtype::Uuid,
+            bytes: vec![byte; 16],
+        }
+    }
+
+    fn noted(entry: &RawDocumentBuf, ledger: &mut Ledger) -> Result<Option<ClusterTime>, Refusal> {
+        note(&Entry::parse(entry.as_bytes())?, ledger)
+    }
+
+    /// Notes a command as the projection brings it.
+    fn noted_command(o: RawDocumentBuf) -> Result<Ledger, Refusal> {
+        let mut ledger = Ledger::new(WIDE, false);
+        let whole = rawdoc! { "op": "c", "ns": "shop.$cmd", "ui": uuid_of(1), "o": o };
+        let entry = rawdoc! { "op": "c", "ns": "shop.$cmd", "whole": whole };
+        noted(&entry, &mut ledger).map(|_| ledger)
+    }
+
+    fn is_not_understood<T>(noted: Result<T, Refusal>) -> bool {
+        matches!(noted, Err(Refusal::Lost(HistoryLost::NotUnderstood(_))))
+    }
+
+    #[test]
+    fn whatever_is_unknown_is_not_understood() {
+        let delete = rawdoc! { "op": "d", "ns": "shop.c", "ui": uuid_of(1), "o": { "_id": 1 } };
+        for o in [
+            rawdoc! {},
+            rawdoc! { "importCollection": "shop.c" },
+            rawdoc! { "upgradeDowngradeViewlessTimeseries": "c" },
+            rawdoc! { "commitTransaction": 1 },
+            rawdoc! { "abortTransaction": 1 },
+            rawdoc! { "applyOps": [delete.clone()], "prepare": true },
+            rawdoc! { "applyOps": [delete.clone()], "$db": "admin" },
+            rawdoc! { "applyOps": 1 },
+            rawdoc! { "applyOps": [1] },
+            rawdoc! { "applyOps": [{ "op": "d", "ns": "shop.c", "o": { "_id": 1 } }] },
+            rawdoc! { "applyOps": [{ "op": "c", "ns": "shop.$cmd", "o": { "unknown": 1 } }] },
+        ] {
+            assert!(is_not_understood(noted_command(o.clone())), "{o:?}");
+        }
+        for entry in [
+            rawdoc! { "op": "xi", "ns": "shop.c", "ui": uuid_of(1), "o": { "_id": 1 } },
+            rawdoc! { "op": "i", "ns": "shop.c", "o": { "_id": 1 } },
+            rawdoc! { "ns": "shop.c" },
+        ] {
+            let noted = noted(&entry, &mut Ledger::new(WIDE, false));
+            assert!(is_not_understood(noted), "{entry:?}");
+        }
+        let mut nested = rawdoc! { "applyOps": [delete] };
+        for _ in 0..20 {
+            nested = rawdoc! { "applyOps": [{ "op": "c", "ns": "admin.$cmd", "o": nested }] };
+        }
+        assert!(is_not_understood(noted_command(nested)));
+    }
+
+    #[test]
+    fn what_leaves_documents_alone_changes_nothing() {
+        for o in [
+            rawdoc! { "dropDatabase": 1 },
+            rawdoc! { "createIndexes": "c", "key": { "a": 1 } },
+            rawdoc! { "collMod": "c" },
+            rawdoc! { "dbCheck": "shop.c" },
+            rawdoc! { "renameCollection": "shop.c", "to": "shop.d", "dropTarget": false },
+        ] {
+            assert!(noted_command(o).unwrap().known().is_empty());
+        }
+        let mut ledger = Ledger::new(WIDE, false);
+        for entry in [
+            rawdoc! { "op": "n", "ns": "", "o": { "msg": "periodic noop" } },
+            rawdoc! { "op": "u", "ns": "config.transactions", "o2": { "_id": 1 } },
+            rawdoc! { "op": "i", "ns": "admin.system.users", "o": { "_id": 1 } },
+        ] {
+            noted(&entry, &mut ledger).unwrap();
+        }
+        assert!(ledger.known().is_empty());
+    }
+
+    #[test]
+    fn whole_collections_become_unknown_under_the_right_uuid() {
+        use UnknownReason::{NotFollowed, Remade};
+        for (o, byte, reason) in [
+            (rawdoc! { "create": "c" }, 1, Remade),
+            (rawdoc! { "drop": "c" }, 1, Remade),
+            (
+                rawdoc! { "renameCollection": "shop.c", "to": "shop.d", "dropTarget": uuid_of(2) },
+                2,
+                Remade,
+            ),
+            (rawdoc! { "emptycapped": "c" }, 1, NotFollowed),
+            (rawdoc! { "convertToCapped": "c" }, 1, NotFollowed),
+        ] {
+            let ledger = noted_command(o).unwrap();
+            assert_eq!(ledger.known(), [([byte; 16], Err(reason))]);
+        }
+        let mut ledger = Ledger::new(WIDE, true);
+        let o = rawdoc! { "renameCollection": "shop.c", "to": "shop.d" };
+        let rename = rawdoc! { "op": "c", "ns": "shop.$cmd", "ui": uuid_of(3), "o": o };
+        noted(&rename, &mut ledger).unwrap();
+        assert_eq!(ledger.known(), [([3; 16], Err(Remade))]);
+    }
+
+    #[test]
+    fn ids_are_those_before_and_after_a_write() {
+        let mut ledger = Ledger::new(WIDE, false);
+        for entry in [
+            rawdoc! { "op": "i", "ns": "shop.c", "ui": uuid_of(1), "o": { "_id": 1 } },
+            rawdoc! {
+                "op": "u", "ns": "shop.c", "ui": uuid_of(1), "o2": { "_id": 2 },
+                "o": { "_id": 2.0 },
+            },
+            rawdoc! { "op": "d", "ns": "shop.c", "ui": uuid_of(1), "o": { "_id": 1 } },
+            rawdoc! { "op": "u", "ns": "shop.d", "ui": uuid_of(2), "o": { "_id": 2.0 } },
+        ] {
+            noted(&entry, &mut ledger).unwrap();
+        }
+        let known = ledger.known();
+        assert_eq!(known[0], ([1; 16], Ok(3)));
+        assert_eq!(known[1], ([2; 16], Err(UnknownReason::NotFollowed)));
+    }
+
+    #[test]
+    fn only_transactions_are_followed_back() {
+        let previous = rawdoc! { "ts": bson::Timestamp { time: 7, increment: 2 }, "t": 1_i64 };
+        let none = rawdoc! { "ts": bson::Timestamp { time: 0, increment: 0 }, "t": -1_i64 };
+        let entry = |previous: &RawDocumentBuf, kind: i32| {
+            rawdoc! {
+                "op": "c", "ns": "admin.$cmd", "txnNumber": 1_i64, "multiOpType": kind,
+                "prevOpTime": previous.clone(), "o": { "applyOps": [] },
+            }
+        };
+        let retried = rawdoc! {
+            "op": "i", "ns": "shop.c", "ui": uuid_of(1), "o": { "_id": 1 }, "txnNumber": 1_i64,
+            "prevOpTime": previous.clone(),
+        };
+        let ledger = &mut Ledger::new(WIDE, false);
+        let seven = ClusterTime {
+            seconds: 7,
+            increment: 2,
+        };
+        assert_eq!(noted(&entry(&previous, 0), ledger), Ok(Some(seven)));
+        assert_eq!(noted(&entry(&previous, 1), ledger), Ok(None));
+        assert_eq!(noted(&entry(&none, 0), ledger), Ok(None));
+        assert_eq!(noted(&retried, ledger), Ok(None));
+    }
+}

@@ -161,6 +161,7 @@ impl<'a> Reader<'a> {
         let mut cursor = opened.await?;
         let mut moved = tokio::time::Instant::now();
         let mut position = None;
+        let mut is_first = true;
         while let Some(reply) = self.server.next(&mut cursor, doing).await? {
             self.bytes_read += reply.as_raw_document().as_bytes().len() as u64;
             let mut is_empty = true;
@@ -171,10 +172,12 @@ impl<'a> Reader<'a> {
                 }
             }
             let now_at = position_of(&reply)?;
-            // With events in it, a reply may end within a transaction of the last moment.
-            if now_at > self.until || is_empty && now_at == self.until {
+            // With events in it, a reply may end within a transaction of the last moment; and the
+            // first may only repeat where the stream begins.
+            if now_at > self.until || now_at == self.until && is_empty && !is_first {
                 return Ok(());
             }
+            is_first = false;
             if position != Some(now_at) {
                 position = Some(now_at);
                 moved = tokio::time::Instant::now();
