@@ -45,7 +45,8 @@ fn id_of(document: &RawDocumentBuf) -> Vec<u8> {
 
 /// Ids of every type, and some that look like operators, patterns or other ids.
 fn odd_ids() -> Vec<Bson> {
-    let (pattern, options) = ("^a".try_into().unwrap(), "".try_into().unwrap());
+    let text = |text: &'static str| text.try_into().expect("no zero is in it");
+    let (pattern, options) = (text("^a"), text(""));
     let regex = Bson::RegularExpression(bson::Regex { pattern, options });
     let scope = doc! { "x": 1 };
     let scoped = bson::JavaScriptCodeWithScope {
@@ -63,7 +64,7 @@ fn odd_ids() -> Vec<Bson> {
         Bson::Double(-0.0),
         Bson::Double(f64::NAN),
         Bson::Double(f64::INFINITY),
-        Bson::Decimal128("4.50".parse().unwrap()),
+        Bson::Decimal128("4.50".parse().expect("a number")),
         Bson::String("abc".into()),
         Bson::String(String::new()),
         Bson::Symbol("symbol".into()),
