@@ -145,6 +145,37 @@ impl Body {
         texts.collect::<Result<_, _>>().map(Some)
     }
 
+    /// Takes an object whose members are all in `known`.
+    ///
+    /// # Errors
+    /// `INVALID_JSON_ATTRIBUTE` when it is there and no object, `INVALID_ATTRIBUTE` with the first
+    /// unknown name.
+    pub fn object(&mut self, name: &str, known: &[&str]) -> Result<Option<Self>, ApiError> {
+        match self.members.remove(name) {
+            None => Ok(None),
+            Some(value @ Value::Object(_)) => Self::from_value(value, known).map(Some),
+            Some(_) => Err(wrong_type(name, "an object")),
+        }
+    }
+
+    /// Takes an array of objects whose members are all in `known`.
+    ///
+    /// # Errors
+    /// As [`Body::object`].
+    pub fn objects(&mut self, name: &str, known: &[&str]) -> Result<Option<Vec<Self>>, ApiError> {
+        let wanted = || wrong_type(name, "an array of objects");
+        let items = match self.members.remove(name) {
+            None => return Ok(None),
+            Some(Value::Array(items)) => items,
+            Some(_) => return Err(wanted()),
+        };
+        let objects = items.into_iter().map(|item| match item {
+            value @ Value::Object(_) => Self::from_value(value, known),
+            _ => Err(wanted()),
+        });
+        objects.collect::<Result<_, _>>().map(Some)
+    }
+
     /// Takes one of several words.
     ///
     /// # Errors

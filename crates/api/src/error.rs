@@ -178,6 +178,9 @@ codes! {
     /// Name of the query parameter.
     InvalidQueryParameter "INVALID_QUERY_PARAMETER" 400 1
         "The query parameter {0} is not valid.";
+    /// Regrow's own: what of a snapshot is to be put back cannot be.
+    InvalidRestoreSelection "INVALID_RESTORE_SELECTION" 400 0
+        "The selection cannot be followed.";
     /// Role, project.
     InvalidRoleForGroup "INVALID_ROLE_FOR_GROUP" 400 2
         "{0} is not a role that project {1} can give.";
@@ -207,6 +210,9 @@ codes! {
         "The organization requires an access list for every API key, and this key has none.";
     /// Regrow's own: most bytes that a body may have.
     PayloadTooLarge "PAYLOAD_TOO_LARGE" 413 1 "The body is larger than {0} bytes.";
+    /// Regrow's own: the target or the snapshot does not allow that mode.
+    RestoreModeNotPossible "RESTORE_MODE_NOT_POSSIBLE" 409 0
+        "The restore cannot be done in the requested mode.";
     /// Regrow's own: seconds.
     RequestTimeout "REQUEST_TIMEOUT" 503 1
         "The request was given up after {0} seconds; try again.";

@@ -3,6 +3,7 @@
 //!
 //! Same style as the documented API. A connection string goes in and never comes out.
 
+pub mod restore;
 pub mod retention;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,8 @@ use crate::id::Id;
 use crate::link::Link;
 use crate::snapshot::SnapshotType;
 use crate::tenant::{DeliveryType, Status};
+
+pub use restore::{CollectionAction, Rename, RestoreMode, Selection, StartRestore};
 
 /// What a cluster is treated as: which API shows it, which schedule it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -144,35 +147,6 @@ impl TakeSnapshot {
         });
         Ok(Self {
             retention_in_days: days.transpose()?,
-        })
-    }
-}
-
-/// The body of a request for a restore between clusters of any tier.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct StartRestore {
-    /// Names the snapshot.
-    pub snapshot_id: Id,
-    /// Name of the target cluster.
-    pub target_cluster_name: String,
-    /// Names the project of the target cluster; the source's own when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub target_group_id: Option<Id>,
-}
-
-impl StartRestore {
-    /// Reads the body.
-    ///
-    /// # Errors
-    /// What [`crate::body`] says of each fault.
-    pub fn parse(bytes: &[u8]) -> Result<Self, ApiError> {
-        const TARGET: &str = "targetClusterName";
-        let mut body = Body::parse(bytes, &["snapshotId", TARGET, "targetGroupId"])?;
-        Ok(Self {
-            snapshot_id: required(body.id("snapshotId")?, "snapshotId")?,
-            target_cluster_name: required(body.filled_text(TARGET)?, TARGET)?,
-            target_group_id: body.id("targetGroupId")?,
         })
     }
 }
@@ -358,9 +332,13 @@ pub enum SnapshotWay {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CollectionReport {
-    /// Bytes of documents put there.
+    /// What was done to it.
+    pub action: CollectionAction,
+    /// Bytes of documents that are there because of the snapshot.
     pub bytes: u64,
-    /// Documents put there.
+    /// Documents that were written or deleted.
+    pub changed: u64,
+    /// Documents that are there because of the snapshot.
     pub documents: u64,
     /// Database and collection.
     pub namespace: String,
@@ -394,12 +372,24 @@ pub struct Restore {
     /// The job itself and its snapshot.
     #[serde(default)]
     pub links: Vec<Link>,
+    /// How it is done, once that is decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<RestoreMode>,
+    /// Why it is done so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode_reason: Option<String>,
     /// How far the job is, while it is at work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
     /// One row for each collection that was compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Vec<CollectionReport>>,
+    /// How it was asked to be done; absent where that was left open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_mode: Option<RestoreMode>,
+    /// What of the snapshot is put back; absent where all of it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Selection>,
     /// Names the snapshot.
     pub snapshot_id: Id,
     /// Where the archive is to be had; downloads only.

@@ -165,6 +165,26 @@ pub(crate) async fn up(
     Ok(())
 }
 
+/// Reads a stored collection to its end, so that it is known to be readable.
+pub(crate) async fn read_through(
+    repository: &Repository,
+    stored: &vault::CollectionManifest,
+    lanes: &Lanes,
+) -> Result<(), PumpError> {
+    let opening = lanes.opening().await;
+    let mut lane = lanes.one().await;
+    if is_large(stored.bytes, stored.documents) {
+        lane.widen().await;
+    }
+    drop(opening);
+    let options = ReadOptions {
+        read_ahead_bytes: READ_AHEAD_BYTES,
+    };
+    let mut blocks = Box::pin(repository.blocks(stored, options));
+    while blocks.try_next().await?.is_some() {}
+    Ok(())
+}
+
 fn ended(insert: Option<Result<Result<(), PumpError>, JoinError>>) -> Result<(), PumpError> {
     insert.map_or(Ok(()), |insert| insert.expect("an insert does not panic"))
 }

@@ -220,8 +220,12 @@ async fn perform_restore(
         .await
         .map_err(shown)?;
     let target = target.ok_or("the target is gone")?;
-    let put = job::restore::put_back(engine, id, &snapshot, &target, counter).await;
-    let report = put.map_err(|error| in_words(&error))?;
+    let planned = job::restore::plan(engine, &restore, &snapshot, &target, counter).await;
+    let planned = planned.map_err(|error| in_words(&error))?;
+    meta.restore_chosen(lease, planned.chosen())
+        .await
+        .map_err(shown)?;
+    let report = planned.run().await.map_err(|error| in_words(&error))?;
     meta.restore_completed(lease, engine.now(), &report)
         .await
         .map_err(shown)

@@ -256,6 +256,20 @@ pub(crate) async fn end(connection: &mut Connection, lease: &Lease) -> Result<()
     Ok(())
 }
 
+/// Fails with `Stale` unless the lease is still the one that counts.
+pub(crate) async fn require_held(connection: &mut Connection, lease: &Lease) -> Result<(), Error> {
+    query(
+        "SELECT 1 FROM jobs WHERE id = $1 AND fence = $2 AND state = 'OPEN' AND worker IS NOT NULL",
+    )
+    .bind(lease.job.id.to_string())
+    .bind(lease.fence)
+    .fetch_optional(connection)
+    .await
+    .during("look for lease")?
+    .map(drop)
+    .ok_or(Error::Stale)
+}
+
 async fn next_claimable(
     connection: &mut Connection,
     now: Timestamp,

@@ -2,8 +2,8 @@
 
 use model::restore::LIFETIME_MS;
 use model::{
-    Actor, ClusterId, Delivery, Error, Job, JobKind, Lease, Listed, Page, RestoreId, RestoreJob,
-    RestoreReport, Status, Timestamp,
+    Actor, ChosenMode, ClusterId, Delivery, Error, Job, JobKind, Lease, Listed, Page, RestoreId,
+    RestoreJob, RestoreMode, RestoreReport, Status, Timestamp,
 };
 use serde_json::json;
 
@@ -165,6 +165,21 @@ impl Meta {
         }
     }
 
+    /// Notes how the restore of a leased job is done, and why so; `Stale` if the lease is lost.
+    pub async fn restore_chosen(&self, lease: &Lease, chosen: &ChosenMode) -> Result<(), Error> {
+        let id = subject(lease)?;
+        let mut change = self.change().await?;
+        jobs::require_held(change.connection(), lease).await?;
+        query("UPDATE restores SET chosen_mode = $2, chosen_because = $3 WHERE id = $1")
+            .bind(id.to_string())
+            .bind(chosen.mode.as_str())
+            .bind(&chosen.because)
+            .execute(change.connection())
+            .await
+            .during("note mode of restore")?;
+        change.commit(Altered::Work).await
+    }
+
     /// Completes the restore of a leased job and ends the job; `Stale` if the lease is lost.
     ///
     /// The link of an archive that had to be built lives from `finished_at` on.
@@ -301,11 +316,12 @@ async fn exists(
 }
 
 async fn insert(connection: &mut Connection, restore: &RestoreJob) -> Result<(), Error> {
+    let selection = restore.selection.as_ref().map(stored_object).transpose()?;
     let inserted = query(
         "INSERT INTO restores (id, delivery, status, cluster_id, cluster_name, project_id,
              snapshot_id, snapshot_finished_at_ms, target_cluster_id, target_name,
-             target_project_id, created_at_ms, finished_at_ms, expires_at_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+             target_project_id, created_at_ms, finished_at_ms, expires_at_ms, mode, selection)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     )
     .bind(restore.id.to_string())
     .bind(delivery_word(restore.delivery))
@@ -321,6 +337,8 @@ async fn insert(connection: &mut Connection, restore: &RestoreJob) -> Result<(),
     .bind(restore.created_at.as_millis())
     .bind(millis(restore.finished_at))
     .bind(restore.expires_at.as_millis())
+    .bind(restore.mode.map(RestoreMode::as_str))
+    .bind(selection)
     .execute(&mut *connection)
     .await;
     if let Err(error) = &inserted
@@ -364,6 +382,14 @@ fn subject(lease: &Lease) -> Result<RestoreId, Error> {
     }
 }
 
+fn chosen(row: &Row) -> Result<Option<ChosenMode>, Error> {
+    let Some(mode) = row.word_or_none("chosen_mode")? else {
+        return Ok(None);
+    };
+    let because = row.text("chosen_because")?.to_owned();
+    Ok(Some(ChosenMode { mode, because }))
+}
+
 fn delivery_word(delivery: Delivery) -> &'static str {
     match delivery {
         Delivery::Restore => "RESTORE",
@@ -392,9 +418,12 @@ fn restore(row: &Row) -> Result<RestoreJob, Error> {
         target_cluster_id: row.word("target_cluster_id")?,
         target_name: row.text("target_name")?.to_owned(),
         target_project_id: row.word("target_project_id")?,
-        mode: None,
-        chosen: None,
-        selection: None,
+        mode: row.word_or_none("mode")?,
+        chosen: chosen(row)?,
+        selection: match row.text_or_none("selection")? {
+            Some(_) => Some(row.object("selection")?),
+            None => None,
+        },
         created_at: row.time("created_at_ms")?,
         finished_at: row.time_or_none("finished_at_ms")?,
         expires_at: row.time("expires_at_ms")?,

@@ -4,6 +4,7 @@
 //! context for the log and never does. Only `regrow::http::error` turns a variant into a
 //! status, only `main` turns an error into an exit code.
 
+use crate::RestoreMode;
 use crate::id::{ClusterId, KeyId, OrgId, ProjectId, RestoreId, SnapshotId};
 
 /// A stored or sent word that is none of those expected.
@@ -158,6 +159,17 @@ pub enum Error {
     /// An address or CIDR block that cannot be read.
     #[error("`{0}` is not an IP address or CIDR block")]
     InvalidAddress(String),
+    /// What of a snapshot is to be put back cannot be.
+    #[error("{0}")]
+    InvalidSelection(String),
+    /// A restore cannot be done in the mode that was asked for.
+    #[error("{mode} is not possible: {reason}")]
+    ModeImpossible {
+        /// The mode.
+        mode: RestoreMode,
+        /// Why not.
+        reason: String,
+    },
     /// That kind of delivery is not offered there.
     #[error("this delivery method is not supported for the cluster")]
     UnsupportedDelivery,

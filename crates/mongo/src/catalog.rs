@@ -229,7 +229,8 @@ fn from_entries(database: &str, entries: &[RawDocumentBuf]) -> Result<Vec<Collec
     Ok(collections)
 }
 
-fn uuid(entry: &RawDocument) -> Option<[u8; 16]> {
+/// Returns the UUID of an entry of `listCollections`.
+pub(crate) fn uuid(entry: &RawDocument) -> Option<[u8; 16]> {
     entry
         .get_document("info")
         .ok()?

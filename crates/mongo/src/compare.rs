@@ -32,8 +32,24 @@ pub(crate) const EXPIRY: &str = "expireAfterSeconds";
 /// Members of an index specification that servers since 4.4 do not keep.
 const INDEX_MEMBERS_DROPPED: [&str; 2] = ["ns", "background"];
 
-/// Lists what `found` has too much, too little or otherwise than `expected`.
-pub(crate) fn differences(expected: &Catalog, found: &Catalog) -> Vec<Difference> {
+impl Catalog {
+    /// Lists what `found` has too much, too little or otherwise than this; empty means equal.
+    pub fn differences(&self, found: &Catalog) -> Vec<Difference> {
+        differences(self, found)
+    }
+}
+
+impl Collection {
+    /// Returns the first way in which `found`, whatever its name, is not like this: kind, options
+    /// or indexes. UUIDs and documents are not looked at.
+    pub fn difference(&self, found: &Collection) -> Option<Difference> {
+        let mut differences = Vec::new();
+        compare(self, found, &mut differences);
+        differences.into_iter().next()
+    }
+}
+
+fn differences(expected: &Catalog, found: &Catalog) -> Vec<Difference> {
     let mut differences = Vec::new();
     let (mut left, mut right) = (by_namespace(expected), by_namespace(found));
     for (key, wanted) in &mut left {

@@ -84,6 +84,23 @@ pub enum Error {
         /// The job that held it.
         job: String,
     },
+    /// A database would differ from another of the target by the case of letters only.
+    #[error(
+        "the target has the database {other}, and no server takes {database} beside it; \
+         hint: restore in place, or drop {other} first"
+    )]
+    NameClash {
+        /// The database to be made.
+        database: String,
+        /// The one that is there.
+        other: String,
+    },
+    /// Somebody else dropped, renamed or made a collection of the restore.
+    #[error("{namespace} is not what was put there: somebody else has changed it meanwhile")]
+    Displaced {
+        /// Database and collection.
+        namespace: String,
+    },
     /// The target holds another document under the `_id` of one to be loaded.
     #[error("{namespace} already holds a different document under an `_id` of the snapshot")]
     Conflict {

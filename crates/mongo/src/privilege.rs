@@ -82,7 +82,9 @@ const TARGET: [(On, &[&str]); 4] = [
             "collMod",
             "insert",
             "update",
+            "remove",
             "bypassDocumentValidation",
+            "renameCollectionSameDB",
         ],
     ),
     (

@@ -9,7 +9,7 @@ use bson::{RawDocument, RawDocumentBuf, cstr, rawdoc};
 use crate::catalog;
 use crate::compare::{self, EXPIRY, index_name};
 use crate::describe::{Hello, Topology};
-use crate::guard;
+use crate::guard::{self, Mark, Phase};
 use crate::raw::{Builder, Elements};
 use crate::scan::{self, ReadAt, Scan};
 use crate::server::{Server, code};
@@ -17,15 +17,20 @@ use crate::{Catalog, Collection, CollectionKind, Difference, Error, Loader, Scan
 
 /// One restore's hold of a target deployment; cloning shares it.
 ///
-/// The order of the calls: [`begin`](Self::begin), [`wipe`](Self::wipe), per collection
+/// In place: [`begin`](Self::begin), [`wipe`](Self::wipe), per collection
 /// [`create`](Self::create), [`loader`](Self::loader), [`build_indexes`](Self::build_indexes); then
 /// [`barrier`](Self::barrier), [`read_back`](Self::read_back) to verify,
 /// [`finish_collection`](Self::finish_collection), [`create_view`](Self::create_view),
 /// [`compare_catalog`](Self::compare_catalog), and [`release`](Self::release) last.
+///
+/// Beside: [`begin_beside`](Self::begin_beside), [`stage`](Self::stage), the same for each
+/// collection under the name beside, [`begin_flip`](Self::begin_flip), [`flip`](Self::flip),
+/// [`drop_others`](Self::drop_others), [`require_flipped`](Self::require_flipped); until the flip
+/// begins, [`undo`](Self::undo) ends it.
 #[derive(Clone)]
 pub struct Target {
-    server: Server,
-    job: Arc<str>,
+    pub(crate) server: Server,
+    pub(crate) job: Arc<str>,
     /// A standalone server has no majority to read from.
     standalone: bool,
 }
@@ -62,20 +67,32 @@ pub(crate) async fn open(server: &Server, job: &str) -> Result<Target, Error> {
 }
 
 impl Target {
-    /// Marks the target as unfinished and takes it over from any earlier restore.
+    /// Marks the target as unfinished and takes it over from any earlier restore: collections are
+    /// going to be changed under their own names.
     pub async fn begin(&self) -> Result<(), Error> {
-        guard::place(&self.server, &self.job).await
+        let marks = guard::marks(&self.server).await?;
+        let mark = Mark {
+            job: self.job.to_string(),
+            phase: Phase::Changing,
+            whole: false,
+        };
+        self.take_over(&marks, &mark).await
     }
 
     /// Drops every user database; `admin`, `config`, `local` and the marker stay.
     pub async fn wipe(&self) -> Result<(), Error> {
         self.held().await?;
         for database in catalog::databases(&self.server).await? {
-            let command = rawdoc! { "dropDatabase": 1, "writeConcern": guard::durable() };
-            let doing = || format!("drop database {database}");
-            self.server.run(&database, command, doing).await?;
+            self.drop_database(&database).await?;
         }
         Ok(())
+    }
+
+    pub(crate) async fn drop_database(&self, database: &str) -> Result<(), Error> {
+        let command = rawdoc! { "dropDatabase": 1, "writeConcern": guard::durable() };
+        let doing = || format!("drop database {database}");
+        let dropped = self.server.run_retried(database, &command, doing).await;
+        dropped.map(drop)
     }
 
     /// Creates the collection or time series with its options verbatim, except that nothing
@@ -228,8 +245,12 @@ impl Target {
 
     /// Compares the target's catalog with `expected`; empty means equal.
     pub async fn compare_catalog(&self, expected: &Catalog) -> Result<Vec<Difference>, Error> {
-        let found = catalog::list(&self.server).await?.catalog;
-        Ok(compare::differences(expected, &found))
+        Ok(expected.differences(&self.catalog().await?))
+    }
+
+    /// Returns the catalog of all user databases of the target, as it is now.
+    pub async fn catalog(&self) -> Result<Catalog, Error> {
+        Ok(catalog::list(&self.server).await?.catalog)
     }
 
     /// Waits until everything written so far is on a majority of the members and journaled.

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -12,8 +11,7 @@ use futures::Stream;
 
 use crate::block::Block;
 use crate::check::{self, CheckOptions, CheckReport};
-use crate::error::{Error, ErrorKind};
-use crate::find;
+use crate::error::Error;
 use crate::fingerprint::Fingerprinter;
 use crate::frame::ObjectSeal;
 use crate::gc::{self, Swept};
@@ -39,7 +37,6 @@ pub(crate) struct Inner {
     pub(crate) hash_keys: Arc<HashKeys>,
     pub(crate) sealing_root: SealingRoot,
     pub(crate) pins: Pins,
-    pub(crate) damage: Damage,
 }
 
 impl Repository {
@@ -66,7 +63,6 @@ impl Repository {
             hash_keys: Arc::new(key.hash_keys()),
             sealing_root: key.sealing_root(),
             pins: Pins::default(),
-            damage: Damage::default(),
         };
         Repository {
             inner: Arc::new(inner),
@@ -153,12 +149,17 @@ impl Repository {
     /// An identity is the bytes that a document's span names. Of several documents of one identity
     /// any may be returned. Reads O(k log n). Fails with `Invalid` where
     /// [`CollectionManifest::can_be_edited`] says no.
+    #[expect(
+        clippy::unused_async,
+        clippy::unimplemented,
+        reason = "the signature comes first"
+    )]
     pub async fn find(
         &self,
-        collection: &CollectionManifest,
-        identities: &[Bytes],
+        _collection: &CollectionManifest,
+        _identities: &[Bytes],
     ) -> Result<Vec<Option<Bytes>>, Error> {
-        find::find(&self.inner, collection, identities).await
+        unimplemented!("finding is being written")
     }
 
     /// Returns an empty fingerprinter under this repository's keys.
@@ -186,19 +187,6 @@ impl Inner {
         pack::seal(&self.sealing_root, id)
     }
 
-    /// Reads a part of a pack; remembers a pack of which it is missing.
-    pub(crate) async fn read_range(&self, pack: PackId, range: Range<u64>) -> Result<Bytes, Error> {
-        let read = self.store.get_range(&pack::object_name(pack), range).await;
-        read.inspect_err(|error| self.note_damage(pack, error))
-    }
-
-    /// Remembers a pack whose bytes are not there or not what was written.
-    pub(crate) fn note_damage(&self, pack: PackId, error: &Error) {
-        if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing) {
-            self.damage.note(pack, error.clone());
-        }
-    }
-
     /// Lists the generations of every snapshot, each sorted.
     pub(crate) async fn generations(&self) -> Result<BTreeMap<SnapshotId, Vec<u32>>, Error> {
         let mut snapshots: BTreeMap<SnapshotId, Vec<u32>> = BTreeMap::new();
@@ -223,30 +211,6 @@ impl Inner {
             .get(&manifest::object_name(id, generation))
             .await?;
         Manifest::open(&self.sealing_root, id, generation, &object)
-    }
-}
-
-/// Packs that a read of this process found missing or corrupt, each with the first error. No
-/// snapshot is written upon them any more.
-#[derive(Default)]
-pub(crate) struct Damage(Mutex<HashMap<PackId, Error>>);
-
-impl Damage {
-    fn note(&self, id: PackId, error: Error) {
-        let mut damaged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        damaged.entry(id).or_insert(error);
-    }
-
-    /// Forgets what was found in a pack that was read whole since.
-    pub(crate) fn clear(&self, id: PackId) {
-        let mut damaged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        damaged.remove(&id);
-    }
-
-    /// Returns what is wrong with a pack, where that is known.
-    pub(crate) fn of(&self, id: PackId) -> Option<Error> {
-        let damaged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        damaged.get(&id).cloned()
     }
 }
 

@@ -3,7 +3,8 @@
 use model::restore::LIFETIME_MS;
 use model::{
     Action, Cluster, Delivery, DeploymentFault, Error, Family, Job, JobId, JobKind, JobState,
-    Listed, Page, Progress, ProjectId, RestoreId, RestoreJob, Snapshot, SnapshotId, Status,
+    Listed, Page, Progress, ProjectId, RestoreId, RestoreJob, RestoreMode, Selection, Snapshot,
+    SnapshotId, Status,
 };
 
 use crate::deployment::{self, ConnectError};
@@ -27,6 +28,10 @@ pub struct RestoreRequest {
     pub target_project: Option<ProjectId>,
     /// The target's name.
     pub target: String,
+    /// How to do it; the best way where absent.
+    pub mode: Option<RestoreMode>,
+    /// What of the snapshot; all of it where absent.
+    pub selection: Option<Selection>,
 }
 
 impl Restores<'_> {
@@ -89,8 +94,14 @@ impl Restores<'_> {
             )
             .await?;
         let target = self.target(caller, request).await?;
+        self.check_mode(request, &source, &target)?;
+        if let Some(selection) = &request.selection {
+            self.check_selection(&snapshot, selection).await?;
+        }
         self.check_target(&snapshot, &target).await?;
-        let restore = self.new_job(&source, &snapshot, &target, Delivery::Restore)?;
+        let mut restore = self.new_job(&source, &snapshot, &target, Delivery::Restore)?;
+        restore.mode = request.mode;
+        restore.selection = request.selection.clone();
         let job = Job {
             id: JobId::generate(restore.created_at, entropy::bytes()),
             kind: JobKind::Restore(restore.id),
@@ -171,6 +182,40 @@ impl Restores<'_> {
             Err(Error::Denied | Error::NotInProject(_)) => Err(Error::TargetDenied),
             other => other,
         }
+    }
+
+    /// Refuses what no look at the target is needed for.
+    fn check_mode(
+        &self,
+        request: &RestoreRequest,
+        source: &Cluster,
+        target: &Cluster,
+    ) -> Result<(), Error> {
+        if request.mode != Some(RestoreMode::Rewind) {
+            return Ok(());
+        }
+        let reason = if request.selection.is_some() {
+            "a selection is put back beside the rest, which stays as it is"
+        } else if source.id != target.id {
+            "only the cluster that the snapshot was taken from can be rewound to it"
+        } else {
+            return Ok(());
+        };
+        Err(Error::ModeImpossible {
+            mode: RestoreMode::Rewind,
+            reason: reason.to_owned(),
+        })
+    }
+
+    async fn check_selection(
+        &self,
+        snapshot: &Snapshot,
+        selection: &Selection,
+    ) -> Result<(), Error> {
+        let stored = vault::SnapshotId(snapshot.id.to_bytes());
+        let manifest = self.0.parts.repository.manifest(stored).await;
+        let manifest = manifest.map_err(Error::internal)?;
+        job::restore::check_selection(&manifest, selection)
     }
 
     async fn check_target(&self, snapshot: &Snapshot, target: &Cluster) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! The main job: snapshot, damage, restore, equal.
 
-use model::{Consistency, Status, Tier};
+use model::{Consistency, RestoreMode, Status, Tier};
 use mongodb::bson::{Document, doc};
 use testkit::RealMongo;
 use testkit::sample::{self, SampleOptions};
@@ -165,7 +165,9 @@ async fn a_write_to_the_target_during_a_restore_fails_it_by_name() -> anyhow::Re
             let _ = orders.insert_one(doc! { "intruder": true }).await;
         }
     });
-    let restore = world.restore("c", snapshot.id, "c").await?;
+    let mut in_place = world.request("c", snapshot.id, "c");
+    in_place.mode = Some(RestoreMode::InPlace);
+    let restore = world.restored(&in_place).await?;
     intruder.abort();
     assert_eq!(restore.status, Status::Failed);
     let failure = restore.failure.expect("a failed restore says why");

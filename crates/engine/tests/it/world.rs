@@ -192,6 +192,8 @@ impl World {
             snapshot: id,
             target_project: None,
             target: target.to_owned(),
+            mode: None,
+            selection: None,
         }
     }
 
@@ -201,14 +203,17 @@ impl World {
         id: SnapshotId,
         target: &str,
     ) -> anyhow::Result<RestoreJob> {
-        let request = self.request(source, id, target);
+        self.restored(&self.request(source, id, target)).await
+    }
+
+    pub(crate) async fn restored(&self, request: &RestoreRequest) -> anyhow::Result<RestoreJob> {
         let asked = self
             .engine
             .restores()
-            .request(&self.caller, &request)
+            .request(&self.caller, request)
             .await?
             .1;
-        self.finished_restore(source, asked.id).await
+        self.finished_restore(&request.cluster, asked.id).await
     }
 
     pub(crate) async fn finished_restore(

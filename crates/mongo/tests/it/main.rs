@@ -8,6 +8,7 @@ mod interruptions;
 mod privileges;
 mod rereading;
 mod snapshots;
+mod staging;
 mod support;
 mod targets;
 mod zoo;

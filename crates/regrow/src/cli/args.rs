@@ -11,6 +11,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::output::Format;
 use crate::telemetry::LogFormat;
 
+mod restore;
+
+pub(super) use restore::{Mode, OneRestore, RestoreAction, RestoreCommand, StartRestore};
+
 /// Backs up and restores MongoDB that you run yourself.
 ///
 /// `regrow serve` is the service: it takes snapshots on a schedule, restores them, and answers
@@ -383,66 +387,6 @@ pub(super) struct Prune {
 
     #[command(flatten)]
     pub(super) yes: Yes,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct RestoreCommand {
-    #[command(subcommand)]
-    pub(super) action: RestoreAction,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum RestoreAction {
-    /// Replace a target cluster's data by a snapshot.
-    ///
-    /// Everything on the target is removed first, except the databases admin, config and local.
-    /// Prints what it is going to do and asks, unless `--yes` is given. At the end the target
-    /// is compared with the snapshot; a difference makes the job fail.
-    ///
-    /// For example: `regrow restore start shop --snapshot latest --target shop --wait`
-    Start(StartRestore),
-    /// List restores and downloads of a cluster's snapshots, newest first.
-    List {
-        /// Name of the cluster that the snapshots were taken from.
-        cluster: String,
-    },
-    /// Show one restore, with what it found when it compared.
-    Show(OneRestore),
-    /// Wait until a restore has ended; fails if it failed.
-    Watch(OneRestore),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct StartRestore {
-    /// Name of the cluster that the snapshot was taken from.
-    pub(super) cluster: String,
-
-    /// Id of the snapshot, or `latest` for the newest one that is complete.
-    #[arg(long, value_name = "ID")]
-    pub(super) snapshot: String,
-
-    /// Name of the cluster whose data is replaced.
-    #[arg(long, value_name = "TARGET")]
-    pub(super) target: String,
-
-    /// Project of the target, by id or name, where it is another one.
-    #[arg(long, value_name = "PROJECT")]
-    pub(super) target_project: Option<String>,
-
-    #[command(flatten)]
-    pub(super) yes: Yes,
-
-    /// Wait until the restore has ended; fails if it failed.
-    #[arg(long)]
-    pub(super) wait: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct OneRestore {
-    /// Name of the cluster that the snapshot was taken from.
-    pub(super) cluster: String,
-    /// Id of the restore.
-    pub(super) restore: String,
 }
 
 #[derive(Debug, Args)]

@@ -1,10 +1,13 @@
 //! `regrow restore …`: putting a snapshot onto a target, and how that went.
 
 use api::group::Group;
-use api::regrow::{Cluster, Restore, Snapshot, StartRestore as Body};
+use api::regrow::{
+    Cluster, CollectionAction, CollectionReport, Rename, Restore, RestoreMode, Selection, Snapshot,
+    StartRestore as Body,
+};
 use api::tenant::DeliveryType;
 
-use super::args::{OneRestore, RestoreAction, StartRestore};
+use super::args::{Mode, OneRestore, RestoreAction, StartRestore};
 use super::confirm::confirm;
 use super::exit::Failure;
 use super::output::{Facts, Table, count, size};
@@ -50,9 +53,13 @@ async fn start(command: &StartRestore, session: &Session) -> Result<(), Failure>
     let name = api::link::segment(&command.target);
     let target = format!("{}/groups/{}/clusters/{name}", api::REGROW_V1, project.id);
     let target: Cluster = session.client.get(&target).await?;
-    let plan = plan(&snapshot, &target, project);
+    let selection = selection(command);
+    let mode = command.how.mode.map(mode);
+    let plan = plan(&snapshot, &target, project, mode, selection.as_ref());
     confirm(&plan, &target.name, command.yes, session.output)?;
     let body = Body {
+        mode,
+        selection,
         snapshot_id: snapshot.id,
         target_cluster_name: target.name.clone(),
         target_group_id: Some(project.id),
@@ -70,9 +77,66 @@ async fn start(command: &StartRestore, session: &Session) -> Result<(), Failure>
     Ok(())
 }
 
+fn mode(mode: Mode) -> RestoreMode {
+    match mode {
+        Mode::Safe => RestoreMode::Safe,
+        Mode::InPlace => RestoreMode::InPlace,
+        Mode::Rewind => RestoreMode::Rewind,
+    }
+}
+
+/// Returns what was selected, if anything was.
+fn selection(command: &StartRestore) -> Option<Selection> {
+    let how = &command.how;
+    let rename = how.rename.iter().map(|(from, to)| Rename {
+        from: from.clone(),
+        to: to.clone(),
+    });
+    let selection = Selection {
+        exclude: how.exclude.clone(),
+        include: how.include.clone(),
+        into: how.into.clone(),
+        query: how.query.clone(),
+        rename: rename.collect(),
+    };
+    Some(selection).filter(|selection| !selection.is_everything())
+}
+
 /// Says what is going to be removed, and what replaces it.
-fn plan(snapshot: &Snapshot, target: &Cluster, project: &Group) -> String {
+fn plan(
+    snapshot: &Snapshot,
+    target: &Cluster,
+    project: &Group,
+    mode: Option<RestoreMode>,
+    selection: Option<&Selection>,
+) -> String {
     let taken = snapshot.finished_at.unwrap_or(snapshot.scheduled_at);
+    let server = target.replica_set.as_ref().map_or_else(
+        || "standalone server".to_owned(),
+        |name| format!("replica set {name}"),
+    );
+    let what = match selection {
+        Some(selection) => part(selection),
+        None => whole(snapshot, &target.name),
+    };
+    format!(
+        "onto    cluster {} in project {} ({server} at {}, MongoDB {})\n\
+         from    snapshot {} of cluster {}, finished {taken}\n\
+         {what}\n\
+         how     {}\n\
+         What was written to it after the snapshot is lost. \
+         Nothing else must write to it meanwhile.",
+        target.name,
+        project.name,
+        target.hosts.join(","),
+        target.mongodb_version,
+        snapshot.id,
+        snapshot.cluster_name,
+        how(mode),
+    )
+}
+
+fn whole(snapshot: &Snapshot, target: &str) -> String {
     let content = match (snapshot.collections, snapshot.documents, snapshot.bytes) {
         (Some(collections), Some(documents), Some(bytes)) => format!(
             "{} collections with {} documents, {}",
@@ -82,26 +146,44 @@ fn plan(snapshot: &Snapshot, target: &Cluster, project: &Group) -> String {
         ),
         _ => "its collections".to_owned(),
     };
-    let server = target.replica_set.as_ref().map_or_else(
-        || "standalone server".to_owned(),
-        |name| format!("replica set {name}"),
-    );
     format!(
-        "onto    cluster {} in project {} ({server} at {}, MongoDB {})\n\
-         from    snapshot {} of cluster {}, finished {taken}\n\
-         remove  EVERY database on {}, except admin, config and local\n\
-         write   {content}; then compare all of it with the snapshot\n\
-         What was written to {} after the snapshot is lost. \
-         Nothing else must write to it meanwhile.",
-        target.name,
-        project.name,
-        target.hosts.join(","),
-        target.mongodb_version,
-        snapshot.id,
-        snapshot.cluster_name,
-        target.name,
-        target.name,
+        "replace EVERY database on {target}, except admin, config and local\n\
+         by      {content}"
     )
+}
+
+fn part(selection: &Selection) -> String {
+    let list = |names: &[String]| names.join(", ");
+    let mut lines = vec![match selection.include.is_empty() {
+        true => "replace what the snapshot has, and nothing else".to_owned(),
+        false => format!("replace {}", list(&selection.include)),
+    }];
+    if !selection.exclude.is_empty() {
+        lines.push(format!("but not {}", list(&selection.exclude)));
+    }
+    for rename in &selection.rename {
+        lines.push(format!("rename  {} to {}", rename.from, rename.to));
+    }
+    if let Some(database) = &selection.into {
+        lines.push(format!("into    database {database}"));
+    }
+    if let Some(query) = &selection.query {
+        lines.push(format!("only    documents that match {query}"));
+    }
+    lines.join("\n")
+}
+
+fn how(mode: Option<RestoreMode>) -> &'static str {
+    match mode {
+        None => "rewinding it where possible; else loaded beside the data, compared, then flipped",
+        Some(RestoreMode::Safe) => "loaded beside the data, compared, then flipped",
+        Some(RestoreMode::InPlace) => {
+            "in place: the data is REMOVED first, then loaded and compared"
+        }
+        Some(RestoreMode::Rewind) => {
+            "rewound: only what was written since is put back, then compared"
+        }
+    }
 }
 
 /// Waits for a restore and prints how it ended.
@@ -178,31 +260,66 @@ fn facts(restore: &Restore) -> Facts {
             .maybe("link", restore.snapshot_url.as_deref())
             .fact("expires", restore.expires_at);
     }
-    let facts = facts.fact("target", &restore.target_cluster_name);
+    let facts = facts
+        .fact("target", &restore.target_cluster_name)
+        .maybe(
+            "mode",
+            restore.mode.or(restore.requested_mode).map(mode_word),
+        )
+        .maybe("because", restore.mode_reason.as_deref())
+        .maybe(
+            "selected",
+            restore
+                .selection
+                .as_ref()
+                .map(|one| part(one).replace('\n', "; ")),
+        );
     match &restore.report {
         None => facts,
         Some(report) => compared(facts, report),
     }
 }
 
-/// Adds what the comparison of target and snapshot found.
-fn compared(facts: Facts, report: &[api::regrow::CollectionReport]) -> Facts {
-    let equal = report.iter().filter(|row| row.verified).count();
-    let documents: u64 = report.iter().map(|row| row.documents).sum();
-    let bytes: u64 = report.iter().map(|row| row.bytes).sum();
-    let facts = facts
-        .fact(
-            "written",
-            format!("{} documents, {}", count(documents), size(bytes)),
-        )
-        .fact(
-            "compared",
-            format!("{equal} of {} collections are equal", report.len()),
-        );
-    report
+/// Adds what was done, and what the comparison of target and snapshot found.
+fn compared(facts: Facts, report: &[CollectionReport]) -> Facts {
+    let there = |row: &&CollectionReport| row.action != CollectionAction::Dropped;
+    let equal = report
         .iter()
-        .filter(|row| !row.verified)
-        .fold(facts, |facts, row| facts.fact("differs", &row.namespace))
+        .filter(there)
+        .filter(|row| row.verified)
+        .count();
+    let facts = facts.fact(
+        "compared",
+        format!(
+            "{equal} of {} are equal",
+            report.iter().filter(there).count()
+        ),
+    );
+    report.iter().fold(facts, |facts, row| {
+        let (word, rest) = done(row);
+        let verdict = if row.verified { "" } else { ", DIFFERS" };
+        facts.fact(word, format!("{}{rest}{verdict}", row.namespace))
+    })
+}
+
+fn done(row: &CollectionReport) -> (&'static str, String) {
+    let whole = || format!(", {} documents, {}", count(row.documents), size(row.bytes));
+    match row.action {
+        CollectionAction::Loaded => ("loaded", whole()),
+        CollectionAction::LoadedAtTheFlip => ("loaded last", whole()),
+        CollectionAction::Rewound => ("rewound", format!(", {} documents", count(row.changed))),
+        CollectionAction::Merged => ("merged", format!(", {} documents", count(row.changed))),
+        CollectionAction::View => ("view", String::new()),
+        CollectionAction::Dropped => ("dropped", String::new()),
+    }
+}
+
+fn mode_word(mode: RestoreMode) -> &'static str {
+    match mode {
+        RestoreMode::Safe => "safe",
+        RestoreMode::InPlace => "in place",
+        RestoreMode::Rewind => "rewind",
+    }
 }
 
 fn kind(delivery: DeliveryType) -> &'static str {

@@ -136,6 +136,8 @@ fn without_parameters(error: &Error) -> Code {
         Error::SnapshotInProgress(_) => Code::UnfinishedOnDemandSnapshot,
         Error::SnapshotIncomplete(_) => Code::CannotStartRestoreJobForIncompleteClusterSnapshot,
         Error::ProjectHasClusters(_) => Code::CannotCloseGroupActiveAtlasClusters,
+        Error::InvalidSelection(_) => Code::InvalidRestoreSelection,
+        Error::ModeImpossible { .. } => Code::RestoreModeNotPossible,
         Error::UnsupportedDelivery => Code::UnsupportedDeliveryMethod,
         Error::VersionMismatch { .. } => Code::TenantRestoreVersionMismatch,
         Error::TargetSharded(_) => Code::TenantRestoreIncompatibleTopology,

@@ -80,13 +80,7 @@ proptest! {
             let documents = numbered.map(|(at, &length)| document(number(at), length));
             (format!("c{index}"), documents.collect())
         });
-        let options = WriteOptions {
-            block_bytes,
-            pack_bytes,
-            workers,
-            compression_level: 1,
-            index_bytes: pack_bytes,
-        };
+        let options = WriteOptions { block_bytes, pack_bytes, workers, compression_level: 1 };
         runtime().block_on(check_identity(tree.collect(), options));
     }
 }

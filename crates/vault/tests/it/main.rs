@@ -5,7 +5,6 @@
 mod contract;
 mod crash;
 mod damage;
-mod editing;
 mod faulty;
 mod golden;
 mod identity;

@@ -298,9 +298,7 @@ async fn thin_blocks_are_written_anew_and_others_are_not() {
     let thin = write_colls(&repository, 3, &keep(2), small(), Some(&base)).await;
     assert_eq!(thin.totals.documents_new, Some(200));
     assert_holds(&repository, &thin, &keep(2)).await;
-    // What the segments say of old documents stays for a while.
-    let kept = thin.packs.iter().filter(|pack| base.packs.contains(pack));
-    assert!(kept.count() <= 2);
+    assert!(thin.packs.iter().all(|pack| !base.packs.contains(pack)));
     assert_clean(&repository).await;
 }
 

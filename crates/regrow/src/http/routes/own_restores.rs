@@ -2,7 +2,10 @@
 
 use api::List;
 use api::link::{self, Link};
-use api::regrow::{CollectionReport, Restore, StartDownload, StartRestore};
+use api::regrow::{
+    CollectionAction, CollectionReport, Rename, Restore, RestoreMode, Selection, StartDownload,
+    StartRestore,
+};
 use api::tenant::DeliveryType;
 use axum::http::StatusCode;
 use engine::RestoreRequest;
@@ -76,6 +79,8 @@ pub(crate) async fn restore(
         snapshot: snapshot_of(request.snapshot_id),
         target_project: request.target_group_id.map(project_of),
         target: request.target_cluster_name,
+        mode: request.mode.map(mode_of),
+        selection: request.selection.map(selection_of),
     };
     let (_, job) = ask
         .engine()
@@ -140,11 +145,15 @@ fn wire(ask: &Ask, job: &RestoreJob, now: Option<model::Progress>) -> Restore {
             ),
             Link::new(link::CLUSTER, url),
         ],
+        mode: job.chosen.as_ref().map(|chosen| wire_mode(chosen.mode)),
+        mode_reason: job.chosen.as_ref().map(|chosen| chosen.because.clone()),
         progress: now.map(progress),
         report: job
             .report
             .as_ref()
             .map(|report| report.collections.iter().map(row).collect()),
+        requested_mode: job.mode.map(wire_mode),
+        selection: job.selection.clone().map(wire_selection),
         snapshot_id: wire_id!(job.snapshot_id),
         snapshot_url: ask.download_url(job),
         status: status(job.status),
@@ -155,9 +164,62 @@ fn wire(ask: &Ask, job: &RestoreJob, now: Option<model::Progress>) -> Restore {
 
 fn row(collection: &model::CollectionReport) -> CollectionReport {
     CollectionReport {
+        action: match collection.action {
+            model::CollectionAction::Loaded => CollectionAction::Loaded,
+            model::CollectionAction::LoadedAtTheFlip => CollectionAction::LoadedAtTheFlip,
+            model::CollectionAction::Rewound => CollectionAction::Rewound,
+            model::CollectionAction::Merged => CollectionAction::Merged,
+            model::CollectionAction::View => CollectionAction::View,
+            model::CollectionAction::Dropped => CollectionAction::Dropped,
+        },
         bytes: collection.size_bytes,
+        changed: collection.changed,
         documents: collection.documents,
         namespace: collection.namespace.clone(),
         verified: collection.verified,
+    }
+}
+
+fn mode_of(mode: RestoreMode) -> model::RestoreMode {
+    match mode {
+        RestoreMode::Safe => model::RestoreMode::Safe,
+        RestoreMode::InPlace => model::RestoreMode::InPlace,
+        RestoreMode::Rewind => model::RestoreMode::Rewind,
+    }
+}
+
+fn wire_mode(mode: model::RestoreMode) -> RestoreMode {
+    match mode {
+        model::RestoreMode::Safe => RestoreMode::Safe,
+        model::RestoreMode::InPlace => RestoreMode::InPlace,
+        model::RestoreMode::Rewind => RestoreMode::Rewind,
+    }
+}
+
+fn selection_of(selection: Selection) -> model::Selection {
+    let rename = selection.rename.into_iter().map(|one| model::Rename {
+        from: one.from,
+        to: one.to,
+    });
+    model::Selection {
+        include: selection.include,
+        exclude: selection.exclude,
+        rename: rename.collect(),
+        into: selection.into,
+        query: selection.query,
+    }
+}
+
+fn wire_selection(selection: model::Selection) -> Selection {
+    let rename = selection.rename.into_iter().map(|one| Rename {
+        from: one.from,
+        to: one.to,
+    });
+    Selection {
+        exclude: selection.exclude,
+        include: selection.include,
+        into: selection.into,
+        query: selection.query,
+        rename: rename.collect(),
     }
 }

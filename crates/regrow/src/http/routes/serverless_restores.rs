@@ -86,6 +86,8 @@ pub(crate) async fn create(
         snapshot: snapshot_of(snapshot),
         target_project: Some(project_of(target_project)),
         target,
+        mode: None,
+        selection: None,
     };
     let requested = ask
         .engine()

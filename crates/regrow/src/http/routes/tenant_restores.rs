@@ -107,6 +107,8 @@ pub(crate) async fn restore(
         snapshot: snapshot_of(request.snapshot_id),
         target_project: request.target_project_id.map(project_of),
         target: request.target_deployment_item_name,
+        mode: None,
+        selection: None,
     };
     let requested = ask
         .engine()

@@ -1,0 +1,124 @@
+//! Loading beside the target's data, proving it there, and then letting it take the names.
+//!
+//! Until everything that can be loaded beside was found equal, nothing else on the target is
+//! touched, and an error drops what was loaded. The flip has no way back: it is finished, by this
+//! attempt or a later one. Servers rename neither views nor time series: those follow at the flip,
+//! once the store was read through for them.
+
+use std::time::Duration;
+
+use model::{CollectionAction, CollectionReport, RestoreReport};
+use mongo::{Beginning, Collection, Move};
+
+use super::Error;
+use super::items::Item;
+use super::put::{Loading, Put};
+use crate::worker::in_words;
+
+/// How often a flip is tried that fails for a passing reason.
+const FLIPS_MAX: u32 = 6;
+/// How long to wait before the second flip; each later wait is twice as long: 31 s in all.
+const FLIP_WAIT: Duration = Duration::from_secs(1);
+
+/// Puts the snapshot, or the part of it that was selected, in the place of what is there.
+pub(super) async fn put(put: &Put<'_>) -> Result<RestoreReport, Error> {
+    let target = &put.target;
+    if put.items.is_part {
+        target.require_whole().await?;
+    }
+    let moves = match target.begin_beside().await? {
+        Beginning::Flip(moves) => moves,
+        Beginning::Load => match load(put).await {
+            Ok(moves) => moves,
+            Err(error) => return Err(undo(put, &error).await),
+        },
+    };
+    let mut wait = FLIP_WAIT;
+    for attempt in 1.. {
+        match flip(put, &moves).await {
+            Ok(report) => return Ok(report),
+            Err(error) if attempt < FLIPS_MAX && error.is_transient() => {
+                tracing::warn!(attempt, %error, "a flip is tried again");
+            }
+            Err(error) => return Err(Error::Incomplete(in_words(&error))),
+        }
+        tokio::time::sleep(wait).await;
+        wait *= 2;
+    }
+    unreachable!("the last attempt returns")
+}
+
+/// Drops what was loaded and says what that means for the target.
+async fn undo(put: &Put<'_>, error: &Error) -> Error {
+    let words = in_words(error);
+    match put.target.undo().await {
+        Ok(true) => Error::Untouched(words),
+        Ok(false) => Error::Incomplete(words),
+        Err(error) => {
+            tracing::warn!(%error, "what was loaded beside a target is still there");
+            Error::NotUndone(words)
+        }
+    }
+}
+
+/// Loads and proves; the last thing it does is to say so on the target.
+async fn load(put: &Put<'_>) -> Result<Vec<Move>, Error> {
+    let target = &put.target;
+    let (movable, others): (Vec<&Item>, Vec<&Item>) = put
+        .items
+        .holding()
+        .partition(|item| item.wanted.can_be_renamed());
+    let wanted: Vec<Collection> = movable.iter().map(|item| item.wanted.clone()).collect();
+    let mut moves = target.stage(&wanted, &target.catalog().await?).await?;
+    let all: Vec<Loading<'_>> = movable
+        .into_iter()
+        .zip(&moves)
+        .map(|(item, one)| Loading {
+            item,
+            under: item.wanted.renamed(&one.beside),
+            action: CollectionAction::Loaded,
+        })
+        .collect();
+    put.load_all(&all).await?;
+    put.read_through(&others).await?;
+    put.verify_all(&all).await?;
+    target.barrier().await?;
+    target.begin_flip(&mut moves).await?;
+    Ok(moves)
+}
+
+/// Lets everything take its name; may be done again from any point.
+async fn flip(put: &Put<'_>, moves: &[Move]) -> Result<RestoreReport, Error> {
+    let target = &put.target;
+    target.held().await?;
+    for one in moves {
+        target.flip(one).await?;
+    }
+    let mut rows: Vec<CollectionReport> = Vec::new();
+    if !put.items.is_part {
+        let dropped = target.drop_others(&put.items.catalog(), moves).await?;
+        rows.extend(Put::dropped(dropped));
+    }
+    let (movable, others): (Vec<&Item>, Vec<&Item>) = put
+        .items
+        .holding()
+        .partition(|item| item.wanted.can_be_renamed());
+    for item in movable {
+        rows.push(put.row(item, CollectionAction::Loaded));
+    }
+    let mut all = Vec::new();
+    for item in others {
+        target.remove(&item.wanted).await?;
+        all.push(Loading {
+            item,
+            under: item.wanted.clone(),
+            action: CollectionAction::LoadedAtTheFlip,
+        });
+    }
+    put.load_all(&all).await?;
+    rows.extend(put.verify_all(&all).await?);
+    rows.extend(put.put_views().await?);
+    target.barrier().await?;
+    target.require_flipped(moves).await?;
+    put.end(rows).await
+}

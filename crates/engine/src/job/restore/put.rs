@@ -1,0 +1,203 @@
+//! The steps that all ways of putting a snapshot back are made of.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use model::{CollectionAction, CollectionReport, RestoreReport};
+use mongo::{Collection, Target};
+use vault::{CollectionManifest, Manifest};
+
+use super::Error;
+use super::items::{Item, Items};
+use crate::Engine;
+use crate::lanes::Lanes;
+use crate::pump::{self, SharedCounter};
+
+/// What one restore works with.
+pub(super) struct Put<'a> {
+    pub(super) engine: &'a Engine,
+    manifest: Arc<Manifest>,
+    pub(super) items: Items,
+    pub(super) target: Target,
+    lanes: Lanes,
+    counter: &'a SharedCounter,
+}
+
+/// An item under the name that it is loaded by.
+pub(super) struct Loading<'a> {
+    pub(super) item: &'a Item,
+    pub(super) under: Collection,
+    pub(super) action: CollectionAction,
+}
+
+impl<'a> Put<'a> {
+    pub(super) fn new(
+        engine: &'a Engine,
+        manifest: Arc<Manifest>,
+        items: Items,
+        target: Target,
+        counter: &'a SharedCounter,
+    ) -> Self {
+        counter.reset();
+        let stored = items
+            .list
+            .iter()
+            .map(|item| &manifest.collections[item.place]);
+        let (documents, bytes) = stored.fold((0, 0), |(documents, bytes), stored| {
+            (documents + stored.documents, bytes + stored.bytes)
+        });
+        counter.set_total(documents, bytes);
+        Self {
+            engine,
+            manifest,
+            items,
+            target,
+            lanes: Lanes::new(engine.parts.config.cursors),
+            counter,
+        }
+    }
+
+    pub(super) fn stored(&self, item: &Item) -> &CollectionManifest {
+        &self.manifest.collections[item.place]
+    }
+
+    /// Creates, loads and indexes each under its name there, some side by side.
+    pub(super) async fn load_all(&self, all: &[Loading<'_>]) -> Result<(), Error> {
+        let work = all.iter().map(|one| self.load(one).boxed()).collect();
+        pump::side_by_side(work, self.engine.parts.config.cursors).await?;
+        Ok(())
+    }
+
+    async fn load(&self, one: &Loading<'_>) -> Result<(), Error> {
+        self.target.create(&one.under).await?;
+        pump::up(
+            &self.engine.parts.repository,
+            self.stored(one.item),
+            &self.target.loader(&one.under),
+            &self.lanes,
+            self.counter,
+        )
+        .await?;
+        self.target.build_indexes(&one.under).await?;
+        Ok(())
+    }
+
+    /// Reads everything back that was loaded, and compares; only then may anything in it expire.
+    pub(super) async fn verify_all(
+        &self,
+        all: &[Loading<'_>],
+    ) -> Result<Vec<CollectionReport>, Error> {
+        // What is read back with majority read concern must have arrived there.
+        self.target.barrier().await?;
+        let work = all.iter().map(|one| self.verify(one).boxed()).collect();
+        pump::side_by_side(work, self.engine.parts.config.cursors).await
+    }
+
+    async fn verify(&self, one: &Loading<'_>) -> Result<CollectionReport, Error> {
+        self.require_equal(one.item, &one.under).await?;
+        self.target.finish_collection(&one.under).await?;
+        Ok(self.row(one.item, one.action))
+    }
+
+    /// Fails unless a collection of the target has exactly the documents of the snapshot.
+    pub(super) async fn require_equal(&self, item: &Item, under: &Collection) -> Result<(), Error> {
+        let batches = self.target.read_back(under);
+        let found = pump::fingerprint(&self.engine.parts.repository, batches).await?;
+        let expected = self.stored(item).fingerprint();
+        if found == expected {
+            return Ok(());
+        }
+        let what = if found.documents == expected.documents {
+            "its documents differ".to_owned()
+        } else {
+            format!(
+                "{} documents instead of {}",
+                found.documents, expected.documents
+            )
+        };
+        Err(Error::Mismatch {
+            namespace: item.wanted.namespace(),
+            what,
+        })
+    }
+
+    /// Returns the row of what was loaded whole and found equal.
+    pub(super) fn row(&self, item: &Item, action: CollectionAction) -> CollectionReport {
+        let stored = self.stored(item);
+        CollectionReport {
+            namespace: item.wanted.namespace(),
+            action,
+            documents: stored.documents,
+            size_bytes: stored.bytes,
+            changed: stored.documents,
+            verified: true,
+        }
+    }
+
+    /// Reads what the store has of these, so that what cannot be read is found out before
+    /// anything is removed to make room for it.
+    pub(super) async fn read_through(&self, all: &[&Item]) -> Result<(), Error> {
+        let repository = &self.engine.parts.repository;
+        let work = all.iter().map(|item| {
+            let stored = self.stored(item);
+            async move { pump::read_through(repository, stored, &self.lanes).await }.boxed()
+        });
+        pump::side_by_side(work.collect(), self.engine.parts.config.cursors).await?;
+        Ok(())
+    }
+
+    /// Puts the views right, and says so in rows. What differs goes first: a server refuses a view
+    /// over another one that compares text differently.
+    pub(super) async fn put_views(&self) -> Result<Vec<CollectionReport>, Error> {
+        let present = self.target.catalog().await?;
+        for item in self.items.views() {
+            let wanted = &item.wanted;
+            let found = present.find(&wanted.database, &wanted.name);
+            if found.is_some_and(|found| wanted.difference(found).is_some()) {
+                self.target.remove(wanted).await?;
+            }
+        }
+        let mut rows = Vec::new();
+        for item in self.items.views() {
+            self.target.create_view(&item.wanted).await?;
+            rows.push(self.row(item, CollectionAction::View));
+        }
+        Ok(rows)
+    }
+
+    /// Compares the catalog, removes the mark, and gives the rows in order.
+    pub(super) async fn end(
+        &self,
+        mut rows: Vec<CollectionReport>,
+    ) -> Result<RestoreReport, Error> {
+        self.target.barrier().await?;
+        let wanted = self.items.catalog();
+        let mut found = self.target.catalog().await?;
+        if self.items.is_part {
+            let concerned = |one: &Collection| wanted.find(&one.database, &one.name).is_some();
+            found.collections.retain(concerned);
+        }
+        if let Some(difference) = wanted.differences(&found).into_iter().next() {
+            return Err(Error::Mismatch {
+                namespace: difference.namespace,
+                what: difference.what,
+            });
+        }
+        self.target.held().await?;
+        self.target.release().await?;
+        rows.sort_by(|a, b| a.namespace.cmp(&b.namespace));
+        Ok(RestoreReport { collections: rows })
+    }
+
+    /// Returns the rows of what is no longer there.
+    pub(super) fn dropped(namespaces: Vec<String>) -> impl Iterator<Item = CollectionReport> {
+        namespaces.into_iter().map(|namespace| CollectionReport {
+            namespace,
+            action: CollectionAction::Dropped,
+            documents: 0,
+            size_bytes: 0,
+            changed: 0,
+            verified: true,
+        })
+    }
+}
