@@ -11,7 +11,8 @@ pub(crate) const TAG_BYTES: usize = 16;
 /// Bytes that a frame has beyond its content: codec and tag.
 pub(crate) const FRAME_OVERHEAD_BYTES: usize = 1 + TAG_BYTES;
 
-const CODEC_NONE: u8 = 0;
+/// The content as it is.
+pub(crate) const CODEC_NONE: u8 = 0;
 const CODEC_ZSTD: u8 = 1;
 
 /// What a frame holds; part of what is authenticated.
@@ -21,6 +22,7 @@ pub(crate) enum FrameKind {
     Block = 1,
     Sidecar = 2,
     Page = 3,
+    Segment = 4,
     Footer = 5,
     Manifest = 6,
 }
@@ -32,6 +34,7 @@ impl FrameKind {
             1 => Some(FrameKind::Block),
             2 => Some(FrameKind::Sidecar),
             3 => Some(FrameKind::Page),
+            4 => Some(FrameKind::Segment),
             _ => None,
         }
     }

@@ -10,6 +10,7 @@ use crate::frame::{Compressor, FrameKind, ObjectSeal, RawLength};
 use crate::id::{PackId, PageId, SnapshotId};
 use crate::keys::SealingRoot;
 use crate::pack::{FORMAT_VERSION, check_header};
+use crate::segment::Segment;
 
 /// One snapshot: where it came from, what it holds, and where that lies.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -148,6 +149,10 @@ pub struct CollectionManifest {
     /// Its pages, in order.
     #[n(12)]
     pub(crate) pages: Vec<PageReference>,
+    /// Where each identity lies, newest first; `None` where the writer kept no such entries. Every
+    /// live document that has an identity is in one of them.
+    #[n(13)]
+    pub(crate) segments: Option<Vec<Segment>>,
 }
 
 impl CollectionManifest {
@@ -161,7 +166,18 @@ impl CollectionManifest {
     /// Answers whether its documents can be found by identity and replaced: its segments hold
     /// every document that has an identity, or there is no document.
     pub fn can_be_edited(&self) -> bool {
-        self.documents == 0
+        self.documents == 0 || self.segments.is_some()
+    }
+
+    /// Returns the packs that it is known to need, some of them more than once: those of pages and
+    /// segments, and those of blocks where the pages' references say so.
+    pub(crate) fn packs(&self) -> impl Iterator<Item = PackId> {
+        let of_page = |page: &'_ PageReference| page.packs.clone().unwrap_or_default();
+        let pages = self.pages.iter();
+        let pages = pages.flat_map(move |page| of_page(page).into_iter().chain([page.pack]));
+        let segments = self.segments.iter().flatten();
+        let parts = segments.flat_map(|segment| &segment.parts);
+        pages.chain(parts.map(|part| part.pack))
     }
 
     /// Returns the fingerprint of the collection's documents.
@@ -192,6 +208,9 @@ pub(crate) struct PageReference {
     pub(crate) documents: u64,
     #[n(7)]
     pub(crate) bytes: u64,
+    /// The packs that its blocks lie in; `None` where the writer did not say.
+    #[n(8)]
+    pub(crate) packs: Option<Vec<PackId>>,
 }
 
 const MAGIC: &[u8; 8] = b"RGRWSNAP";
@@ -294,6 +313,7 @@ mod tests {
             raw_length: 60,
             documents: 7,
             bytes: 80,
+            packs: None,
         };
         let collection = CollectionManifest {
             database: "shop".to_owned(),
@@ -308,6 +328,7 @@ mod tests {
             bytes: 80,
             sum: Sum::default(),
             pages: vec![page],
+            segments: None,
         };
         Manifest {
             snapshot: SnapshotId([9; 12]),

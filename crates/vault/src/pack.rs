@@ -110,6 +110,11 @@ impl PackBuilder {
         self.id
     }
 
+    /// Returns the number of frames so far.
+    pub(crate) fn frames(&self) -> u32 {
+        u32::try_from(self.footer.frames.len()).expect("a pack has few frames")
+    }
+
     /// Returns the bytes so far.
     pub(crate) fn length(&self) -> u64 {
         self.length
@@ -117,7 +122,7 @@ impl PackBuilder {
 
     /// Seals a frame behind the others.
     pub(crate) fn append(&mut self, frame: NewFrame) -> Location {
-        let ordinal = u32::try_from(self.footer.frames.len()).expect("a pack has few frames");
+        let ordinal = self.frames();
         let sealed = self.seal.seal(frame.kind, ordinal, frame.plain);
         let length = u32::try_from(sealed.len()).expect("a frame is below 4 GiB");
         let offset = self.length;
@@ -139,7 +144,7 @@ impl PackBuilder {
 
     /// Ends the pack and returns its bytes in pieces.
     pub(crate) fn finish(mut self) -> Vec<Bytes> {
-        let count = u32::try_from(self.footer.frames.len()).expect("a pack has few frames");
+        let count = self.frames();
         let content = minicbor::to_vec(&self.footer).expect("a vector takes any CBOR");
         let mut plain = Vec::with_capacity(content.len() + FRAME_OVERHEAD_BYTES);
         plain.push(0);

@@ -105,6 +105,13 @@ impl Page {
         Ok(page)
     }
 
+    /// Returns about how many bytes the page takes in memory.
+    pub(crate) fn bytes_held(&self) -> usize {
+        size_of_val(self.packs.as_slice())
+            + size_of_val(self.blocks.as_slice())
+            + size_of_val(self.runs.as_slice())
+    }
+
     /// Returns the pack in which a block of this page lies.
     pub(crate) fn pack_of(&self, block: &BlockReference) -> PackId {
         self.packs[block.pack as usize]

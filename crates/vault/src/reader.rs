@@ -67,9 +67,19 @@ pub(crate) fn blocks(
 
 /// Reads a page, verifies it and compares its name.
 pub(crate) async fn read_page(repository: &Inner, page: &PageReference) -> Result<Page, Error> {
-    let seal = repository.pack_seal(page.pack);
     let range = page.offset..page.offset + u64::from(page.length);
-    let sealed = repository.store.get_range(seal.object(), range).await?;
+    let sealed = repository.read_range(page.pack, range).await?;
+    open_page(repository, page, sealed.into())
+        .inspect_err(|error| repository.note_damage(page.pack, error))
+}
+
+/// Opens a page's frame, compares its name and its sums.
+pub(crate) fn open_page(
+    repository: &Inner,
+    page: &PageReference,
+    sealed: Vec<u8>,
+) -> Result<Page, Error> {
+    let seal = repository.pack_seal(page.pack);
     let corrupt = |reason: &str| {
         Error::corrupt(
             seal.object(),
@@ -81,7 +91,7 @@ pub(crate) async fn read_page(repository: &Inner, page: &PageReference) -> Resul
         return Err(corrupt("it is too long"));
     }
     let length = RawLength::Exactly(raw_length);
-    let content = seal.open(FrameKind::Page, page.ordinal, sealed.into(), length)?;
+    let content = seal.open(FrameKind::Page, page.ordinal, sealed, length)?;
     if repository.hash_keys.page(&content) != page.id {
         return Err(corrupt("its hash does not agree"));
     }
@@ -350,15 +360,15 @@ struct Group {
 }
 
 async fn read_group(repository: Arc<Inner>, group: Group) {
-    let object = pack::object_name(group.pack);
     let range = group.start..group.end;
-    let sealed = repository.store.get_range(&object, range).await;
+    let sealed = repository.read_range(group.pack, range).await;
     blocking(move || {
         for (block, waiting) in group.wanted {
             let opened = sealed.clone().and_then(|sealed| {
                 let start = usize::try_from(block.offset - group.start).expect("it is in memory");
                 let sealed = sealed[start..start + block.length as usize].to_vec();
                 open_block(&repository, group.pack, &block, sealed)
+                    .inspect_err(|error| repository.note_damage(group.pack, error))
             });
             // Whoever wanted it may be gone.
             drop(waiting.send(opened.map(Bytes::from)));

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +12,8 @@ use futures::Stream;
 
 use crate::block::Block;
 use crate::check::{self, CheckOptions, CheckReport};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::find;
 use crate::fingerprint::Fingerprinter;
 use crate::frame::ObjectSeal;
 use crate::gc::{self, Swept};
@@ -37,6 +39,7 @@ pub(crate) struct Inner {
     pub(crate) hash_keys: Arc<HashKeys>,
     pub(crate) sealing_root: SealingRoot,
     pub(crate) pins: Pins,
+    pub(crate) damage: Damage,
 }
 
 impl Repository {
@@ -63,6 +66,7 @@ impl Repository {
             hash_keys: Arc::new(key.hash_keys()),
             sealing_root: key.sealing_root(),
             pins: Pins::default(),
+            damage: Damage::default(),
         };
         Repository {
             inner: Arc::new(inner),
@@ -149,17 +153,12 @@ impl Repository {
     /// An identity is the bytes that a document's span names. Of several documents of one identity
     /// any may be returned. Reads O(k log n). Fails with `Invalid` where
     /// [`CollectionManifest::can_be_edited`] says no.
-    #[expect(
-        clippy::unused_async,
-        clippy::unimplemented,
-        reason = "the signature comes first"
-    )]
     pub async fn find(
         &self,
-        _collection: &CollectionManifest,
-        _identities: &[Bytes],
+        collection: &CollectionManifest,
+        identities: &[Bytes],
     ) -> Result<Vec<Option<Bytes>>, Error> {
-        unimplemented!("finding is being written")
+        find::find(&self.inner, collection, identities).await
     }
 
     /// Returns an empty fingerprinter under this repository's keys.
@@ -187,6 +186,19 @@ impl Inner {
         pack::seal(&self.sealing_root, id)
     }
 
+    /// Reads a part of a pack; remembers a pack of which it is missing.
+    pub(crate) async fn read_range(&self, pack: PackId, range: Range<u64>) -> Result<Bytes, Error> {
+        let read = self.store.get_range(&pack::object_name(pack), range).await;
+        read.inspect_err(|error| self.note_damage(pack, error))
+    }
+
+    /// Remembers a pack whose bytes are not there or not what was written.
+    pub(crate) fn note_damage(&self, pack: PackId, error: &Error) {
+        if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing) {
+            self.damage.note(pack, error.clone());
+        }
+    }
+
     /// Lists the generations of every snapshot, each sorted.
     pub(crate) async fn generations(&self) -> Result<BTreeMap<SnapshotId, Vec<u32>>, Error> {
         let mut snapshots: BTreeMap<SnapshotId, Vec<u32>> = BTreeMap::new();
@@ -211,6 +223,30 @@ impl Inner {
             .get(&manifest::object_name(id, generation))
             .await?;
         Manifest::open(&self.sealing_root, id, generation, &object)
+    }
+}
+
+/// Packs that a read of this process found missing or corrupt, each with the first error. No
+/// snapshot is written upon them any more.
+#[derive(Default)]
+pub(crate) struct Damage(Mutex<HashMap<PackId, Error>>);
+
+impl Damage {
+    fn note(&self, id: PackId, error: Error) {
+        let mut damaged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        damaged.entry(id).or_insert(error);
+    }
+
+    /// Forgets what was found in a pack that was read whole since.
+    pub(crate) fn clear(&self, id: PackId) {
+        let mut damaged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        damaged.remove(&id);
+    }
+
+    /// Returns what is wrong with a pack, where that is known.
+    pub(crate) fn of(&self, id: PackId) -> Option<Error> {
+        let damaged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        damaged.get(&id).cloned()
     }
 }
 

@@ -10,6 +10,14 @@ use crate::keys::{DOCUMENT_HASH_BYTES, HashKeys, IDENTITY_HASH_BYTES};
 /// Bytes of a sidecar for each document.
 pub(crate) const SIDECAR_ENTRY_BYTES: usize = IDENTITY_HASH_BYTES + DOCUMENT_HASH_BYTES + 4;
 
+/// What tells a document from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) identity: [u8; IDENTITY_HASH_BYTES],
+    pub(crate) document: [u8; DOCUMENT_HASH_BYTES],
+    pub(crate) length: u32,
+}
+
 /// The columns of one sidecar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sidecar {
@@ -42,6 +50,10 @@ impl Sidecar {
         self.lengths.len()
     }
 
+    pub(crate) fn identities(&self) -> &[[u8; IDENTITY_HASH_BYTES]] {
+        &self.identities
+    }
+
     pub(crate) fn document_hashes(&self) -> &[[u8; DOCUMENT_HASH_BYTES]] {
         &self.documents
     }
@@ -50,16 +62,13 @@ impl Sidecar {
         &self.lengths
     }
 
-    /// Returns identity hash, document hash and length of one document.
-    pub(crate) fn entry(
-        &self,
-        ordinal: usize,
-    ) -> ([u8; IDENTITY_HASH_BYTES], [u8; DOCUMENT_HASH_BYTES], u32) {
-        (
-            self.identities[ordinal],
-            self.documents[ordinal],
-            self.lengths[ordinal],
-        )
+    /// Returns what tells one document from others.
+    pub(crate) fn key(&self, ordinal: usize) -> Key {
+        Key {
+            identity: self.identities[ordinal],
+            document: self.documents[ordinal],
+            length: self.lengths[ordinal],
+        }
     }
 
     /// Returns the fingerprint and the bytes of a range of documents.

@@ -130,7 +130,10 @@ async fn ten_thousand_restores_are_paged_newest_first_without_gap_or_repeat() {
     let mut transaction = pool.begin().await.unwrap();
     for number in 1..COUNT {
         sqlx::query(
-            "INSERT INTO restores SELECT $1, delivery, status, cluster_id, cluster_name,
+            "INSERT INTO restores (id, delivery, status, cluster_id, cluster_name, project_id,
+                 snapshot_id, snapshot_finished_at_ms, target_cluster_id, target_name,
+                 target_project_id, created_at_ms, finished_at_ms, expires_at_ms, failure)
+             SELECT $1, delivery, status, cluster_id, cluster_name,
                  project_id, snapshot_id, snapshot_finished_at_ms, target_cluster_id,
                  target_name, target_project_id, created_at_ms + $2, finished_at_ms,
                  expires_at_ms, failure FROM restores WHERE id = $3",

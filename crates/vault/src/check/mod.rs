@@ -4,12 +4,14 @@
 //! again.
 
 mod packs;
+mod segments;
 mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use self::packs::PackProblems;
-use self::snapshots::SnapshotCheck;
+use self::snapshots::{SnapshotCheck, Verified};
 use crate::error::Error;
 use crate::header;
 use crate::id::{PackId, SnapshotId};
@@ -54,7 +56,10 @@ pub struct Problem {
 }
 
 /// Verifies the repository.
-pub(crate) async fn check(repository: &Inner, options: CheckOptions) -> Result<CheckReport, Error> {
+pub(crate) async fn check(
+    repository: &Arc<Inner>,
+    options: CheckOptions,
+) -> Result<CheckReport, Error> {
     let store = &repository.store;
     let present: HashMap<PackId, u64> = store
         .list("packs")
@@ -90,14 +95,15 @@ pub(crate) async fn check(repository: &Inner, options: CheckOptions) -> Result<C
         packs_unreferenced: present.keys().filter(|id| !referenced.contains(id)).count() as u64,
         ..CheckReport::default()
     };
-    let mut pages = HashMap::new();
+    remember(repository, &referenced, &packs, &options);
+    let mut verified = Verified::default();
     for (snapshot, generation) in manifests {
         // Read again rather than kept: manifests of large clusters are large, and there are many.
         match repository.read_manifest(snapshot, generation).await {
             Ok(manifest) => {
                 report.documents += manifest.totals.documents;
                 let check =
-                    SnapshotCheck::new(repository, &options, &packs, &mut pages, &mut findings);
+                    SnapshotCheck::new(repository, &options, &packs, &mut verified, &mut findings);
                 check.run(&manifest).await;
             }
             Err(error) => findings.error(&error, [snapshot]),
@@ -107,6 +113,25 @@ pub(crate) async fn check(repository: &Inner, options: CheckOptions) -> Result<C
     report.bytes_read = findings.bytes_read;
     report.problems = findings.into_problems();
     Ok(report)
+}
+
+/// Keeps in mind which packs are damaged, so that no snapshot is written upon them, and which were
+/// read whole.
+fn remember(
+    repository: &Inner,
+    referenced: &HashSet<PackId>,
+    bad: &HashMap<PackId, PackProblems>,
+    options: &CheckOptions,
+) {
+    for id in referenced {
+        if let Some(problems) = bad.get(id) {
+            let reasons = problems.whole.iter().chain(problems.frames.values());
+            let reason = reasons.map(String::as_str).next().unwrap_or_default();
+            repository.note_damage(*id, &Error::corrupt(pack::object_name(*id), reason));
+        } else if options.read_data {
+            repository.damage.clear(*id);
+        }
+    }
 }
 
 async fn check_header(

@@ -1,9 +1,12 @@
-//! Verifies snapshots: that pages agree with the packs they refer to, and that everything adds up
-//! from the documents' own hashes to the manifest. Pages that snapshots share are verified once.
+//! Verifies snapshots: that pages and segments agree with the packs they refer to, and that
+//! everything adds up from the documents' own hashes to the manifest. What snapshots share is
+//! verified once.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::packs::{PackProblems, read_footer};
+use super::segments::{Places, SegmentsVerified};
 use super::{CheckOptions, Findings, describe};
 use crate::error::Error;
 use crate::fingerprint::{Fingerprint, Sum};
@@ -23,42 +26,51 @@ const FOOTERS_MAX: usize = 256;
 const SIDECARS_MAX: usize = 16;
 
 /// Pages verified so far, by where they lie.
-pub(super) type Pages = HashMap<(PackId, u32), PageOutcome>;
+type Pages = HashMap<(PackId, u32), PageOutcome>;
 
 /// What came of verifying a page.
 #[derive(Default)]
-pub(super) struct PageOutcome {
+struct PageOutcome {
     /// (object, reason)
     problems: Vec<(String, String)>,
     packs: Vec<PackId>,
     bytes: u64,
     fingerprint: Fingerprint,
+    /// Where its documents lie; only where data is read.
+    places: Places,
+}
+
+/// What was verified of snapshots so far.
+#[derive(Default)]
+pub(super) struct Verified {
+    pages: Pages,
+    pub(super) segments: SegmentsVerified,
 }
 
 /// Verifies one snapshot.
 pub(super) struct SnapshotCheck<'a> {
-    repository: &'a Inner,
-    options: &'a CheckOptions,
-    bad: &'a HashMap<PackId, PackProblems>,
-    pages: &'a mut Pages,
-    findings: &'a mut Findings,
+    pub(super) repository: &'a Arc<Inner>,
+    pub(super) options: &'a CheckOptions,
+    pub(super) bad: &'a HashMap<PackId, PackProblems>,
+    pub(super) verified: &'a mut Verified,
+    pub(super) findings: &'a mut Findings,
     footers: HashMap<PackId, Footer>,
     footers_by_age: VecDeque<PackId>,
 }
 
 impl<'a> SnapshotCheck<'a> {
     pub(super) fn new(
-        repository: &'a Inner,
+        repository: &'a Arc<Inner>,
         options: &'a CheckOptions,
         bad: &'a HashMap<PackId, PackProblems>,
-        pages: &'a mut Pages,
+        verified: &'a mut Verified,
         findings: &'a mut Findings,
     ) -> SnapshotCheck<'a> {
         SnapshotCheck {
             repository,
             options,
             bad,
-            pages,
+            verified,
             findings,
             footers: HashMap::new(),
             footers_by_age: VecDeque::new(),
@@ -98,13 +110,14 @@ impl<'a> SnapshotCheck<'a> {
         let mut fingerprint = Fingerprint::default();
         let mut bytes = 0;
         let mut whole = true;
+        let mut places = Places::default();
         for reference in &collection.pages {
             let key = (reference.pack, reference.ordinal);
-            if !self.pages.contains_key(&key) {
+            if !self.verified.pages.contains_key(&key) {
                 let outcome = self.page(reference).await;
-                self.pages.insert(key, outcome);
+                self.verified.pages.insert(key, outcome);
             }
-            let outcome = &self.pages[&key];
+            let outcome = &self.verified.pages[&key];
             for (object, reason) in &outcome.problems {
                 self.findings.add(object, reason, [manifest.snapshot]);
             }
@@ -114,7 +127,18 @@ impl<'a> SnapshotCheck<'a> {
                     self.findings.manifest(manifest, &reason);
                 }
             }
+            if reference
+                .packs
+                .as_ref()
+                .is_some_and(|packs| *packs != outcome.packs)
+                && outcome.problems.is_empty()
+            {
+                let reason =
+                    format!("{namespace} has a page that lies in other packs than it says");
+                self.findings.manifest(manifest, &reason);
+            }
             whole &= outcome.problems.is_empty();
+            places.add(outcome.places);
             fingerprint.merge(outcome.fingerprint);
             bytes += outcome.bytes;
         }
@@ -123,6 +147,8 @@ impl<'a> SnapshotCheck<'a> {
             let reason = format!("{namespace} is not what its pages add up to");
             self.findings.manifest(manifest, &reason);
         }
+        self.segments(manifest, collection, whole.then_some(places))
+            .await;
     }
 
     /// Verifies a page against the packs it refers to; adds it up from sidecars where data is read.
@@ -166,7 +192,11 @@ impl<'a> SnapshotCheck<'a> {
         }
         if self.options.read_data && outcome.problems.is_empty() {
             match self.add_up(&page).await {
-                Ok(sums) if sums == (outcome.fingerprint.sum, outcome.bytes) => {}
+                Ok((sum, bytes, places))
+                    if (sum, bytes) == (outcome.fingerprint.sum, outcome.bytes) =>
+                {
+                    outcome.places = places;
+                }
                 Ok(_) => outcome
                     .problems
                     .push(wrong("its sums are not those of its runs".to_owned())),
@@ -216,7 +246,7 @@ impl<'a> SnapshotCheck<'a> {
         ))
     }
 
-    async fn footer(&mut self, id: PackId) -> Result<&Footer, Error> {
+    pub(super) async fn footer(&mut self, id: PackId) -> Result<&Footer, Error> {
         if !self.footers.contains_key(&id) {
             let length = self.repository.store.length(&pack::object_name(id)).await?;
             let (footer, bytes_read) = read_footer(self.repository, id, length).await?;
@@ -232,8 +262,11 @@ impl<'a> SnapshotCheck<'a> {
     }
 
     /// Adds up the runs of a page from its sidecars, which were compared with the blocks before.
-    async fn add_up(&mut self, page: &Page) -> Result<(Sum, u64), Error> {
+    async fn add_up(&mut self, page: &Page) -> Result<(Sum, u64, Places), Error> {
+        let keys = &self.repository.hash_keys;
+        let nobody = keys.identity(b"");
         let mut fingerprint = Fingerprint::default();
+        let mut places = Places::default();
         let mut bytes = 0;
         // Runs go back and forth between old and new blocks.
         let mut recent: VecDeque<(u32, Sidecar)> = VecDeque::new();
@@ -251,11 +284,18 @@ impl<'a> SnapshotCheck<'a> {
             }
             let (_, sidecar) = recent.back().expect("put there above");
             let range = run.first as usize..(run.first + run.count) as usize;
-            let (of_run, bytes_of_run) = sidecar.sum(&self.repository.hash_keys, range);
+            let (of_run, bytes_of_run) = sidecar.sum(keys, range.clone());
             fingerprint.merge(of_run);
             bytes += bytes_of_run;
+            let block = &page.blocks[run.block as usize];
+            let place = (page.pack_of(block), block.ordinal);
+            for (identity, document) in sidecar.identities()[range].iter().zip(run.first..) {
+                if *identity != nobody {
+                    places.note(keys, identity, place, document);
+                }
+            }
         }
-        Ok((fingerprint.sum, bytes))
+        Ok((fingerprint.sum, bytes, places))
     }
 
     async fn sidecar(&mut self, pack: PackId, block: &BlockReference) -> Result<Sidecar, Error> {

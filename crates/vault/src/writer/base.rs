@@ -7,16 +7,17 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
-use super::window::{Key, Place};
+use super::window::Place;
+use crate::block;
 use crate::error::Error;
 use crate::frame::{FrameKind, RawLength};
 use crate::id::PackId;
 use crate::manifest::PageReference;
 use crate::pack;
 use crate::page::{BlockReference, Run};
-use crate::reader::read_page;
+use crate::reader::{open_block, read_page};
 use crate::repository::Inner;
-use crate::sidecar::{SIDECAR_ENTRY_BYTES, Sidecar};
+use crate::sidecar::{Key, SIDECAR_ENTRY_BYTES, Sidecar};
 use crate::task::{blocking, ended};
 
 /// Documents whose sidecars are read at a time, unless a few blocks have more.
@@ -111,7 +112,10 @@ impl Rest {
                 let block = page.blocks[run.block as usize].clone();
                 (*run, page.pack_of(&block), block)
             };
-            self.runs = page.runs.iter().map(with_block).collect();
+            // What lies in a damaged pack is not offered, so it is stored anew.
+            let is_whole = |pack: PackId| self.repository.damage.of(pack).is_none();
+            let runs = page.runs.iter().map(with_block);
+            self.runs = runs.filter(|(_, pack, _)| is_whole(*pack)).collect();
         }
         let mut wanted: HashMap<(PackId, u32), BlockReference> = HashMap::new();
         let mut runs = Vec::new();
@@ -152,12 +156,7 @@ impl Rest {
             let sidecar = &sidecars[place];
             step.documents
                 .extend((run.first..run.first + run.count).map(|ordinal| {
-                    let (identity, document, length) = sidecar.entry(ordinal as usize);
-                    let key = Key {
-                        identity,
-                        document,
-                        length,
-                    };
+                    let key = sidecar.key(ordinal as usize);
                     let block = number;
                     (key, Place { block, ordinal })
                 }));
@@ -190,14 +189,14 @@ async fn read_sidecars(
     let mut sidecars = HashMap::with_capacity(wanted.len());
     for (pack, end, blocks) in groups {
         let start = blocks[0].sidecar_offset;
-        let object = pack::object_name(pack);
-        let sealed = repository.store.get_range(&object, start..end).await?;
+        let sealed = repository.read_range(pack, start..end).await?;
         let repository = repository.clone();
         let opened = blocking(move || {
             let open = |block: &BlockReference| {
                 let from = usize::try_from(block.sidecar_offset - start).expect("read as one");
                 let sealed = &sealed[from..from + block.sidecar_length as usize];
-                let sidecar = open_sidecar(&repository, pack, block, sealed.to_vec())?;
+                let sidecar = open_sidecar(&repository, pack, block, sealed.to_vec())
+                    .inspect_err(|error| repository.note_damage(pack, error))?;
                 Ok(((pack, block.ordinal), sidecar))
             };
             blocks.iter().map(open).collect::<Result<Vec<_>, Error>>()
@@ -207,7 +206,8 @@ async fn read_sidecars(
     Ok(sidecars)
 }
 
-fn open_sidecar(
+/// Opens a sidecar's frame.
+pub(crate) fn open_sidecar(
     repository: &Inner,
     pack: PackId,
     block: &BlockReference,
@@ -221,18 +221,41 @@ fn open_sidecar(
     Sidecar::decode(&content, documents).map_err(|reason| Error::corrupt(seal.object(), reason))
 }
 
-/// Reads one block of the base with its sidecar.
-pub(super) async fn read_block(
+/// Reads some documents of a block of the base, each with its ordinal and its hashes.
+pub(super) async fn read_documents(
     repository: &Arc<Inner>,
     (pack, block): &BaseBlock,
-) -> Result<(Vec<u8>, Sidecar), Error> {
+    ordinals: &[u32],
+) -> Result<Vec<(u32, Key, Vec<u8>)>, Error> {
     let wanted = HashMap::from([((*pack, block.ordinal), block.clone())]);
     let sidecars = read_sidecars(repository, &wanted).await?;
     let sidecar = sidecars.into_values().next().expect("one was wanted");
     let range = block.offset..block.offset + u64::from(block.length);
-    let object = pack::object_name(*pack);
-    let sealed = repository.store.get_range(&object, range).await?;
+    let sealed = repository.read_range(*pack, range).await?;
     let (repository, pack, block) = (repository.clone(), *pack, block.clone());
-    let open = move || crate::reader::open_block(&repository, pack, &block, sealed.into());
-    Ok((blocking(open).await?, sidecar))
+    let ordinals = ordinals.to_vec();
+    let open = move || {
+        let plain = open_block(&repository, pack, &block, sealed.into())?;
+        pick(&plain, &sidecar, &ordinals).map_err(|reason| {
+            let reason = format!("frame {}: {reason}", block.ordinal);
+            Error::corrupt(pack::object_name(pack), reason)
+        })
+    };
+    blocking(open).await
+}
+
+fn pick(
+    plain: &[u8],
+    sidecar: &Sidecar,
+    ordinals: &[u32],
+) -> Result<Vec<(u32, Key, Vec<u8>)>, String> {
+    let ranges = block::parse(plain)?;
+    let pick = |&ordinal: &u32| {
+        let range = ranges.get(ordinal as usize)?;
+        let key = sidecar.key(ordinal as usize);
+        let bytes = plain[range.start as usize..range.end as usize].to_vec();
+        (bytes.len() == key.length as usize).then_some((ordinal, key, bytes))
+    };
+    let picked: Option<Vec<_>> = ordinals.iter().map(pick).collect();
+    picked.ok_or_else(|| "a block and its sidecar disagree".to_owned())
 }

@@ -6,10 +6,16 @@
 //! written part of a snapshot, so dropping a writer leaves garbage and never a broken snapshot.
 
 mod base;
+mod blocks;
 mod collection;
 mod editor;
+mod edits;
+mod entries;
+mod index;
+mod layout;
 mod packer;
 mod pages;
+mod rewrite;
 mod runs;
 mod sealed;
 mod upon;
@@ -31,6 +37,7 @@ pub use self::sealed::Sealed;
 use self::work::Tools;
 use crate::block;
 use crate::error::Error;
+use crate::find::cannot;
 use crate::id::{PackId, SnapshotId};
 use crate::keys;
 use crate::manifest::{self, ClusterTime, CollectionManifest, Manifest, Source, Totals};
@@ -48,6 +55,8 @@ pub struct WriteOptions {
     pub pack_bytes: usize,
     /// Blocks hashed and compressed at the same time.
     pub workers: usize,
+    /// Bytes of entries for segments held in memory before they are spilled into packs.
+    pub index_bytes: usize,
 }
 
 impl Default for WriteOptions {
@@ -57,6 +66,7 @@ impl Default for WriteOptions {
             block_bytes: 1 << 20,
             pack_bytes: 32 << 20,
             workers: 2,
+            index_bytes: 16 << 20,
         }
     }
 }
@@ -149,7 +159,7 @@ impl SnapshotWriter {
             self.messages.clone(),
             index,
             entry,
-            base.as_ref(),
+            base,
         )
     }
 
@@ -157,24 +167,26 @@ impl SnapshotWriter {
     /// replaced. Reads nothing yet.
     ///
     /// Fails with `Invalid` where the writer has no base, the base has no such collection, or
-    /// [`CollectionManifest::can_be_edited`] says no of it.
-    #[expect(
-        clippy::unimplemented,
-        clippy::needless_pass_by_value,
-        reason = "the signature comes first"
-    )]
-    pub fn edit(&self, _entry: CollectionEntry) -> Result<CollectionEditor, Error> {
-        unimplemented!("editing is being written")
-    }
-
-    /// Waits until everything is durable but writes no manifest: the result can be the base of
-    /// another writer of this process, for passes that are not yet a snapshot.
-    ///
-    /// Fails as [`SnapshotWriter::commit`] does, except that the name may be taken.
-    #[expect(clippy::unused_async, reason = "the signature comes first")]
-    #[expect(clippy::unimplemented, reason = "the signature comes first")]
-    pub async fn seal(self, _header: SnapshotHeader) -> Result<Sealed, Error> {
-        unimplemented!("sealing is being written")
+    /// [`CollectionManifest::can_be_edited`] says no of it, and with `Corrupt` or `Missing` where
+    /// it is known to be damaged. The collection can be begun by a scan then.
+    pub fn edit(&self, entry: CollectionEntry) -> Result<CollectionEditor, Error> {
+        let base = self.shared.base_of(&entry).ok_or_else(|| {
+            let reason = format!("{}.{} is not in the base", entry.database, entry.name);
+            Error::invalid(reason)
+        })?;
+        if !base.can_be_edited() {
+            return Err(cannot(&base));
+        }
+        self.shared.require_whole(base.packs())?;
+        let index = self.shared.begin_collection();
+        let messages = self.messages.clone();
+        Ok(CollectionEditor::new(
+            self.shared.clone(),
+            messages,
+            index,
+            entry,
+            base,
+        ))
     }
 
     /// Returns how far the snapshot has come.
@@ -185,16 +197,10 @@ impl SnapshotWriter {
     /// Waits until all packs are durable, then writes the manifest.
     ///
     /// Fails with `Invalid` if a collection was begun and neither finished nor discarded, or two
-    /// have the same name, and with `Exists` if the snapshot is there already.
+    /// have the same name, with `Exists` if the snapshot is there already, and with `Missing` or
+    /// `Corrupt` if a pack that it would refer to is not there or known to be damaged.
     pub async fn commit(self, header: SnapshotHeader) -> Result<Manifest, Error> {
-        let finished = self.shared.finished_collections()?;
-        let (reply, packed) = oneshot::channel();
-        let wanted = finished.iter().map(|collection| collection.index).collect();
-        // A packer that is gone has left the reason, which the next line finds.
-        let _ = self.messages.send(Message::Commit { wanted, reply });
-        let packed = packed.await.map_err(|_| self.shared.failure())?;
-        let manifest = assemble(header, finished, packed);
-        self.shared.require_base(&manifest).await?;
+        let manifest = self.pack(header).await?;
         let repository = &self.shared.repository;
         let level = self.shared.options.compression_level;
         let object = manifest.seal(&repository.sealing_root, keys::random()?, level)?;
@@ -202,6 +208,29 @@ impl SnapshotWriter {
         repository.store.put_new(&name, vec![object]).await?;
         // From here on the manifest protects the packs.
         self.shared.unpin_all();
+        Ok(manifest)
+    }
+
+    /// Waits until everything is durable but writes no manifest: the result can be the base of
+    /// another writer of this process, for passes that are not yet a snapshot.
+    ///
+    /// Fails as [`SnapshotWriter::commit`] does, except that the name may be taken.
+    pub async fn seal(self, header: SnapshotHeader) -> Result<Sealed, Error> {
+        let manifest = self.pack(header).await?;
+        Ok(Sealed::new(self.shared.repository.clone(), manifest))
+    }
+
+    /// Makes everything durable that the manifest refers to.
+    async fn pack(&self, header: SnapshotHeader) -> Result<Manifest, Error> {
+        let finished = self.shared.finished_collections()?;
+        let (reply, packed) = oneshot::channel();
+        let wanted = finished.iter().map(|collection| collection.index).collect();
+        // A packer that is gone has left the reason, which the next line finds.
+        let _ = self.messages.send(Message::Commit { wanted, reply });
+        let packed = packed.await.map_err(|_| self.shared.failure())?;
+        let parent = self.shared.parent(header.snapshot);
+        let manifest = assemble(header, finished, packed, parent);
+        self.shared.require_packs(&manifest).await?;
         Ok(manifest)
     }
 }
@@ -224,14 +253,19 @@ impl fmt::Debug for SnapshotWriter {
 
 /// Puts together what the collections took and what the packer made of it. The two were counted
 /// independently, so that they disagree is a broken invariant.
-fn assemble(header: SnapshotHeader, finished: Vec<Finished>, mut packed: Packed) -> Manifest {
+fn assemble(
+    header: SnapshotHeader,
+    finished: Vec<Finished>,
+    mut packed: Packed,
+    parent: Option<SnapshotId>,
+) -> Manifest {
     let mut packs: HashSet<PackId> = HashSet::new();
     let mut totals = Totals {
         blocks: packed.blocks,
         stored_bytes: packed.stored_bytes,
         ..Totals::default()
     };
-    let (mut shared, mut new) = (0, 0);
+    let (mut shared, mut new, mut bytes_shared) = (0, 0, 0);
     let mut collections = Vec::with_capacity(finished.len());
     for Finished {
         index,
@@ -250,6 +284,7 @@ fn assemble(header: SnapshotHeader, finished: Vec<Finished>, mut packed: Packed)
         totals.bytes += summary.bytes;
         shared += summary.documents_shared;
         new += summary.documents - summary.documents_shared;
+        bytes_shared += summary.bytes_shared;
         collections.push(CollectionManifest {
             database: entry.database,
             name: entry.name,
@@ -263,10 +298,12 @@ fn assemble(header: SnapshotHeader, finished: Vec<Finished>, mut packed: Packed)
             bytes: summary.bytes,
             sum: summary.fingerprint.sum,
             pages: layout.pages,
+            segments: layout.segments,
         });
     }
     totals.documents_shared = Some(shared);
     totals.documents_new = Some(new);
+    totals.bytes_shared = Some(bytes_shared);
     let mut packs: Vec<PackId> = packs.into_iter().collect();
     packs.sort_unstable();
     Manifest {
@@ -278,7 +315,7 @@ fn assemble(header: SnapshotHeader, finished: Vec<Finished>, mut packed: Packed)
         collections,
         packs,
         totals,
-        parent: None,
+        parent,
         resume_point: header.resume_point,
     }
 }
@@ -383,22 +420,52 @@ impl Shared {
         self.base.as_ref()?.collections.iter().find(same).cloned()
     }
 
-    /// Fails where a pack of the base was deleted before it was pinned: then its manifest is gone.
-    async fn require_base(&self, manifest: &Manifest) -> Result<(), Error> {
-        let Some(base) = &self.base else {
+    /// Returns the snapshot that this one is written upon. A base that was only sealed under the
+    /// same name stands for its own.
+    fn parent(&self, snapshot: SnapshotId) -> Option<SnapshotId> {
+        let base = self.base.as_ref()?;
+        if base.snapshot == snapshot {
+            base.parent
+        } else {
+            Some(base.snapshot)
+        }
+    }
+
+    /// Returns what is wrong with a pack, where that is known.
+    fn damage_of(&self, pack: PackId) -> Option<Error> {
+        self.repository.damage.of(pack)
+    }
+
+    /// Answers whether nothing is known to be wrong with a pack.
+    fn is_whole(&self, pack: PackId) -> bool {
+        self.damage_of(pack).is_none()
+    }
+
+    /// Fails where a pack is known to be damaged.
+    fn require_whole(&self, packs: impl IntoIterator<Item = PackId>) -> Result<(), Error> {
+        let mut damage = packs.into_iter().filter_map(|pack| self.damage_of(pack));
+        damage.next().map_or(Ok(()), Err)
+    }
+
+    /// Fails where a pack is damaged, or is not there: it was lost, or deleted before it was
+    /// pinned. Without a base all packs were written just now.
+    async fn require_packs(&self, manifest: &Manifest) -> Result<(), Error> {
+        self.require_whole(manifest.packs.iter().copied())?;
+        if self.base.is_none() {
             return Ok(());
+        }
+        let listed = self.repository.store.list("packs").await?;
+        let present = listed.iter().map(|listed| &listed.name);
+        let present: HashSet<PackId> = present
+            .filter_map(|name| pack::parse_object_name(name))
+            .collect();
+        let lost = manifest.packs.iter().find(|pack| !present.contains(pack));
+        let Some(&lost) = lost else { return Ok(()) };
+        let error = Error::Missing {
+            object: pack::object_name(lost),
         };
-        let snapshots = self.repository.generations().await?;
-        if snapshots.contains_key(&base.snapshot) {
-            return Ok(());
-        }
-        for pack in &manifest.packs {
-            self.repository
-                .store
-                .length(&pack::object_name(*pack))
-                .await?;
-        }
-        Ok(())
+        self.repository.note_damage(lost, &error);
+        Err(error)
     }
 
     fn begin_collection(&self) -> usize {

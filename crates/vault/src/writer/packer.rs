@@ -2,24 +2,28 @@
 //! the pages whose blocks are all placed. One pack fills while the one before is put. Must never
 //! let a page refer to a frame whose place is not fixed.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::Shared;
-use super::pages::{PageBuilder, ends_before};
-use super::runs::{BlockOf, Piece, RunList};
+use super::entries::NewEntry;
+use super::index::BaseIndex;
+use super::layout::{Layout, PackedCollection, Placed, resolve};
+use super::pages::PageBuilder;
+use super::runs::RunList;
 use super::work::ReadyBlock;
 use crate::error::Error;
 use crate::fingerprint::Fingerprint;
 use crate::frame::{Compressor, FrameKind};
-use crate::id::{BlockId, PackId, PageId};
+use crate::id::PackId;
 use crate::keys;
 use crate::manifest::PageReference;
-use crate::pack::{self, Location, NewFrame, PackBuilder};
-use crate::page::{BlockReference, PAGE_BLOCKS_MAX, Page};
+use crate::pack::{self, NewFrame, PackBuilder};
+use crate::page::Page;
+use crate::segment::IdentityHash;
 use crate::task::ended;
 
 /// What the packer is told.
@@ -33,17 +37,43 @@ pub(super) enum Message {
         block: ReadyBlock,
         held: OwnedSemaphorePermit,
     },
-    /// The runs of a collection that was written upon a base, and the base's pages.
-    Runs {
+    /// Documents of the base that no segment of the base names.
+    Entries {
         collection: usize,
-        runs: RunList,
-        pages: Vec<PageReference>,
+        entries: Vec<NewEntry>,
+        held: OwnedSemaphorePermit,
     },
+    /// A page of the base that is referred to as it is, behind those before.
+    Keep {
+        collection: usize,
+        page: PageReference,
+    },
+    /// A page over blocks of the base alone, behind those before.
+    Page {
+        collection: usize,
+        page: Page,
+        held: OwnedSemaphorePermit,
+    },
+    /// The end of a collection that was written upon a base: what remains of its runs.
+    Runs(Box<UponEnd>),
     /// All blocks are in; the wanted collections get their last pages.
     Commit {
         wanted: HashSet<usize>,
         reply: oneshot::Sender<Packed>,
     },
+}
+
+/// What the packer is told at the end of a collection that was written upon a base.
+pub(super) struct UponEnd {
+    pub(super) collection: usize,
+    /// Runs behind the pages that were sent before.
+    pub(super) runs: RunList,
+    /// The base's pages, to be referred to where the same content comes up again.
+    pub(super) pages: Vec<PageReference>,
+    pub(super) index: BaseIndex,
+    /// What the kept pages add up to.
+    pub(super) kept: Fingerprint,
+    pub(super) kept_bytes: u64,
 }
 
 /// Where everything came to lie. All of it is durable.
@@ -53,29 +83,28 @@ pub(super) struct Packed {
     pub(super) stored_bytes: u64,
 }
 
-/// Where one collection came to lie, and what its pages add up to.
-#[derive(Default)]
-pub(super) struct PackedCollection {
-    pub(super) pages: Vec<PageReference>,
-    pub(super) packs: BTreeSet<PackId>,
-    pub(super) fingerprint: Fingerprint,
-    pub(super) bytes: u64,
-}
-
 /// The task that owns the packs of one snapshot.
 pub(super) struct Packer {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     inbox: mpsc::UnboundedReceiver<Message>,
     open: Option<OpenPack>,
     putting: Option<Putting>,
-    collections: HashMap<usize, Layout>,
+    pub(super) collections: HashMap<usize, Layout>,
+    /// Packs that blocks, pages and segments of this snapshot went to.
+    pub(super) packs: HashSet<PackId>,
+    /// Packs of spilled entries.
+    pub(super) spills: Vec<PackId>,
+    /// Entries in memory, over all collections.
+    pub(super) entries: usize,
+    /// Identity hash of documents that have no identity.
+    nobody: IdentityHash,
     compressor: Option<Compressor>,
     blocks: u64,
     stored_bytes: u64,
 }
 
-struct OpenPack {
-    builder: PackBuilder,
+pub(super) struct OpenPack {
+    pub(super) builder: PackBuilder,
     sidecars: Vec<WaitingSidecar>,
     sidecar_bytes: u64,
 }
@@ -84,29 +113,6 @@ struct WaitingSidecar {
     collection: usize,
     sequence: u64,
     frame: NewFrame,
-}
-
-/// The blocks of one collection that are not in a page yet, in order.
-#[derive(Default)]
-struct Layout {
-    first_sequence: u64,
-    blocks: VecDeque<Option<Placed>>,
-    /// The collection's runs follow; its pages are written at the commit.
-    has_runs: bool,
-    runs: RunList,
-    base_pages: HashMap<PageId, PageReference>,
-    done: PackedCollection,
-}
-
-/// A block in a pack; its sidecar's place is fixed when the pack is closed.
-struct Placed {
-    pack: PackId,
-    block: Location,
-    sidecar: Option<Location>,
-    id: BlockId,
-    raw_length: u32,
-    fingerprint: Fingerprint,
-    bytes: u64,
 }
 
 /// A put that ends with the packer.
@@ -121,11 +127,15 @@ impl Drop for Putting {
 impl Packer {
     pub(super) fn new(shared: Arc<Shared>, inbox: mpsc::UnboundedReceiver<Message>) -> Packer {
         Packer {
+            nobody: shared.repository.hash_keys.identity(b""),
             shared,
             inbox,
             open: None,
             putting: None,
             collections: HashMap::new(),
+            packs: HashSet::new(),
+            spills: Vec::new(),
+            entries: 0,
             compressor: None,
             blocks: 0,
             stored_bytes: 0,
@@ -135,45 +145,83 @@ impl Packer {
     /// Works until the commit, a failure, or the writer's end.
     pub(super) async fn run(mut self) {
         while let Some(message) = self.inbox.recv().await {
-            match message {
-                Message::Block {
-                    collection,
-                    sequence,
-                    in_order,
-                    block,
-                    held,
-                } => {
-                    let layout = self.collections.entry(collection).or_default();
-                    layout.has_runs = !in_order;
-                    if let Err(error) = self.block(collection, sequence, block).await {
-                        return self.shared.fail(error);
+            if let Message::Commit { wanted, reply } = message {
+                match self.commit(&wanted).await {
+                    // Whoever asked may be gone; then the snapshot is given up.
+                    Ok(packed) => drop(reply.send(packed)),
+                    // The reason first, because the reply's end is what wakes whoever asked.
+                    Err(error) => {
+                        self.shared.fail(error);
+                        drop(reply);
                     }
-                    drop(held);
                 }
-                Message::Runs {
-                    collection,
-                    runs,
-                    pages,
-                } => {
-                    let layout = self.collections.entry(collection).or_default();
-                    layout.has_runs = true;
-                    layout.runs = runs;
-                    layout.base_pages = pages.into_iter().map(|page| (page.id, page)).collect();
-                }
-                Message::Commit { wanted, reply } => {
-                    match self.commit(&wanted).await {
-                        // Whoever asked may be gone; then the snapshot is given up.
-                        Ok(packed) => drop(reply.send(packed)),
-                        // The reason first, because the reply's end is what wakes whoever asked.
-                        Err(error) => {
-                            self.shared.fail(error);
-                            drop(reply);
-                        }
-                    }
-                    return;
-                }
+                return;
+            }
+            if let Err(error) = self.take(message).await {
+                return self.shared.fail(error);
             }
         }
+    }
+
+    async fn take(&mut self, message: Message) -> Result<(), Error> {
+        match message {
+            Message::Block {
+                collection,
+                sequence,
+                in_order,
+                block,
+                held,
+            } => {
+                self.layout(collection).has_runs |= !in_order;
+                self.block(collection, sequence, block).await?;
+                drop(held);
+                self.limit_entries().await
+            }
+            Message::Entries {
+                collection,
+                entries,
+                held,
+            } => {
+                self.entries += entries.len();
+                let layout = self.layout(collection);
+                entries
+                    .into_iter()
+                    .for_each(|entry| layout.entries.push(entry));
+                drop(held);
+                self.limit_entries().await
+            }
+            Message::Keep { collection, page } => {
+                let layout = self.layout(collection);
+                layout.has_runs = true;
+                layout.done.keep(page);
+                Ok(())
+            }
+            Message::Page {
+                collection,
+                page,
+                held,
+            } => {
+                self.layout(collection).has_runs = true;
+                self.append_page(collection, page)?;
+                drop(held);
+                self.close_if_full().await
+            }
+            Message::Runs(end) => {
+                let layout = self.layout(end.collection);
+                layout.has_runs = true;
+                layout.runs = end.runs;
+                layout.base_pages = end.pages.into_iter().map(|page| (page.id, page)).collect();
+                layout.base = end.index;
+                layout.done.fingerprint.merge(end.kept);
+                layout.done.bytes += end.kept_bytes;
+                Ok(())
+            }
+            Message::Commit { .. } => unreachable!("the commit is taken by itself"),
+        }
+    }
+
+    fn layout(&mut self, collection: usize) -> &mut Layout {
+        self.collections.entry(collection).or_default()
     }
 
     async fn block(
@@ -182,6 +230,7 @@ impl Packer {
         sequence: u64,
         block: ReadyBlock,
     ) -> Result<(), Error> {
+        let nobody = self.nobody;
         let open = self.open_pack()?;
         let documents = u32::try_from(block.fingerprint.documents).expect("at most 65,536");
         let location = open.builder.append(NewFrame {
@@ -204,8 +253,17 @@ impl Packer {
             },
         });
         let pack = open.builder.id();
-        let length = open.builder.length() + open.sidecar_bytes;
-        self.collections.entry(collection).or_default().place(
+        let place = (pack, location.ordinal);
+        let layout = self.layout(collection);
+        let before = layout.entries.len();
+        for (identity, document) in block.identities.iter().zip(0_u32..) {
+            if *identity != nobody {
+                let document = u16::try_from(document).expect("at most 65,536 in a block");
+                layout.entries.push((*identity, place, document));
+            }
+        }
+        let entries = layout.entries.len() - before;
+        layout.place(
             sequence,
             Placed {
                 pack,
@@ -218,21 +276,33 @@ impl Packer {
             },
         );
         self.blocks += 1;
-        if length >= self.shared.options.pack_bytes as u64 {
-            self.place_sidecars();
-            self.write_pages(false).await?;
-            self.close_pack().await?;
+        self.entries += entries;
+        self.close_if_full().await
+    }
+
+    /// Closes the open pack, with the sidecars that wait and the pages that are due, where it has
+    /// reached its size.
+    pub(super) async fn close_if_full(&mut self) -> Result<(), Error> {
+        let length = |open: &OpenPack| open.builder.length() + open.sidecar_bytes;
+        let length = self.open.as_ref().map_or(0, length);
+        if length < self.shared.options.pack_bytes as u64 {
+            return Ok(());
         }
-        Ok(())
+        self.place_sidecars();
+        self.write_pages(false)?;
+        self.close_pack().await
     }
 
     async fn commit(&mut self, wanted: &HashSet<usize>) -> Result<Packed, Error> {
         self.place_sidecars();
         self.collections.retain(|index, _| wanted.contains(index));
-        self.write_pages(true).await?;
+        self.write_pages(true)?;
+        self.close_if_full().await?;
         self.write_runs().await?;
+        self.write_segments().await?;
         self.close_pack().await?;
         self.wait_for_put().await?;
+        self.delete_spills().await;
         let collections = std::mem::take(&mut self.collections);
         Ok(Packed {
             collections: collections
@@ -244,10 +314,11 @@ impl Packer {
         })
     }
 
-    fn open_pack(&mut self) -> Result<&mut OpenPack, Error> {
+    pub(super) fn open_pack(&mut self) -> Result<&mut OpenPack, Error> {
         if self.open.is_none() {
             let id = PackId(keys::random()?);
             self.shared.pin(id);
+            self.packs.insert(id);
             let builder = PackBuilder::new(&self.shared.repository.sealing_root, id);
             self.open = Some(OpenPack {
                 builder,
@@ -271,13 +342,13 @@ impl Packer {
     }
 
     /// Writes the pages whose end is known; all of them at the commit.
-    async fn write_pages(&mut self, all: bool) -> Result<(), Error> {
+    fn write_pages(&mut self, all: bool) -> Result<(), Error> {
         let in_order = self.collections.iter().filter(|(_, of)| !of.has_runs);
         let mut due: Vec<usize> = in_order.map(|(&index, _)| index).collect();
         due.sort_unstable();
         for index in due {
             while let Some(page) = self.next_page(index, all) {
-                self.append_page(index, page).await?;
+                self.append_page(index, page)?;
             }
         }
         Ok(())
@@ -303,9 +374,11 @@ impl Packer {
             for stretch in &runs.stretches {
                 let (_, block) = resolve(&stretch.pieces[0], &runs, &placed);
                 let first = stretch.pieces[0].first;
-                if builder.ends_before(&block.id, first, stretch.pieces.len()) {
+                let pieces = stretch.pieces.len();
+                if builder.ends_before(runs.cut, &block.id, first, pieces) {
                     let page = std::mem::take(&mut builder).finish();
-                    self.append_page(index, page).await?;
+                    self.append_page(index, page)?;
+                    self.close_if_full().await?;
                 }
                 for piece in &stretch.pieces {
                     let (pack, block) = resolve(piece, &runs, &placed);
@@ -314,20 +387,28 @@ impl Packer {
                 builder.sums(stretch.bytes, stretch.sum);
             }
             if !builder.is_empty() {
-                self.append_page(index, builder.finish()).await?;
+                self.append_page(index, builder.finish())?;
+                self.close_if_full().await?;
             }
         }
         Ok(())
     }
 
-    async fn append_page(&mut self, index: usize, page: Page) -> Result<(), Error> {
+    /// Adds a page to a collection: the base's own where it is the same, else at the end of the
+    /// open pack, which may then be full.
+    fn append_page(&mut self, index: usize, page: Page) -> Result<(), Error> {
         let content = page.encode();
         let id = self.shared.repository.hash_keys.page(&content);
-        let layout = self.collections.get_mut(&index).expect("the page is of it");
+        let shared = self.shared.clone();
+        let layout = self.layout(index);
         layout.done.add(&page);
-        if let Some(known) = layout.base_pages.get(&id) {
+        let known = layout.base_pages.get(&id);
+        if let Some(known) = known.filter(|known| shared.is_whole(known.pack)) {
+            layout.done.pages.push(PageReference {
+                packs: Some(page.packs),
+                ..known.clone()
+            });
             layout.done.packs.insert(known.pack);
-            layout.done.pages.push(known.clone());
             return Ok(());
         }
         let raw_length = u32::try_from(content.len()).expect("a page is far below 4 GiB");
@@ -342,12 +423,7 @@ impl Packer {
         let open = self.open_pack()?;
         let location = open.builder.append(frame);
         let pack = open.builder.id();
-        let full = open.builder.length() >= self.shared.options.pack_bytes as u64;
-        let done = &mut self
-            .collections
-            .get_mut(&index)
-            .expect("the page is of it")
-            .done;
+        let done = &mut self.layout(index).done;
         done.packs.insert(pack);
         done.pages.push(PageReference {
             id,
@@ -358,13 +434,9 @@ impl Packer {
             raw_length,
             documents: page.documents,
             bytes: page.bytes,
+            packs: Some(page.packs),
         });
-        // Pages are written when no sidecar waits, so the pack may be closed between two of them.
-        if full {
-            self.close_pack().await
-        } else {
-            Ok(())
-        }
+        Ok(())
     }
 
     fn compressor(&mut self) -> Result<&mut Compressor, Error> {
@@ -375,7 +447,7 @@ impl Packer {
     }
 
     /// Ends the open pack and starts its put, once the put before it is done.
-    async fn close_pack(&mut self) -> Result<(), Error> {
+    pub(super) async fn close_pack(&mut self) -> Result<(), Error> {
         let Some(open) = self.open.take() else {
             return Ok(());
         };
@@ -404,103 +476,6 @@ impl Packer {
         match (&mut putting.0).await {
             Ok(result) => result,
             Err(error) => ended(error).await,
-        }
-    }
-}
-
-impl Layout {
-    /// Notes where a block came to lie; workers finish in any order.
-    fn place(&mut self, sequence: u64, placed: Placed) {
-        let at = self.at(sequence);
-        while self.blocks.len() <= at {
-            self.blocks.push_back(None);
-        }
-        self.blocks[at] = Some(placed);
-    }
-
-    fn block_mut(&mut self, sequence: u64) -> &mut Placed {
-        let at = self.at(sequence);
-        self.blocks[at].as_mut().expect("the block was placed")
-    }
-
-    fn at(&self, sequence: u64) -> usize {
-        usize::try_from(sequence - self.first_sequence).expect("few blocks wait for a page")
-    }
-
-    /// Returns how many blocks from the first on have fixed places, sidecars included.
-    fn placed(&self) -> usize {
-        let fixed = |block: &&Option<Placed>| block.as_ref().is_some_and(|b| b.sidecar.is_some());
-        self.blocks.iter().take_while(fixed).count()
-    }
-
-    /// Returns how many blocks the next page has; `None` while its end is not known.
-    fn page_length(&self, all: bool) -> Option<usize> {
-        let placed = self.placed();
-        let known = self.blocks.iter().take(placed).flatten();
-        let end = known
-            .enumerate()
-            .find_map(|(at, block)| ends_before(at, &block.id).then_some(at));
-        let rest = (all && placed > 0).then_some(placed.min(PAGE_BLOCKS_MAX));
-        end.or(rest)
-    }
-
-    /// Takes the first blocks out and makes a page of them.
-    fn take_page(&mut self, blocks: usize) -> Page {
-        let mut page = PageBuilder::default();
-        for placed in self.blocks.drain(..blocks) {
-            let placed = placed.expect("only blocks with fixed places are taken");
-            let block = placed.reference();
-            page.run(placed.pack, &block, 0, block.documents);
-            page.sums(placed.bytes, placed.fingerprint.sum);
-        }
-        self.first_sequence += blocks as u64;
-        page.finish()
-    }
-}
-
-impl Placed {
-    /// Returns what a page says of the block, without its pack.
-    fn reference(&self) -> BlockReference {
-        let sidecar = self.sidecar.expect("sidecars are placed before pages");
-        BlockReference {
-            pack: 0,
-            ordinal: self.block.ordinal,
-            offset: self.block.offset,
-            length: self.block.length,
-            raw_length: self.raw_length,
-            documents: u32::try_from(self.fingerprint.documents).expect("at most 65,536"),
-            id: self.id,
-            sidecar_ordinal: sidecar.ordinal,
-            sidecar_offset: sidecar.offset,
-            sidecar_length: sidecar.length,
-        }
-    }
-}
-
-impl PackedCollection {
-    fn add(&mut self, page: &Page) {
-        self.packs.extend(&page.packs);
-        self.fingerprint.merge(Fingerprint {
-            documents: page.documents,
-            sum: page.sum,
-        });
-        self.bytes += page.bytes;
-    }
-}
-
-/// Returns the block of a run and the pack it lies in.
-fn resolve(
-    piece: &Piece,
-    runs: &RunList,
-    placed: &VecDeque<Option<Placed>>,
-) -> (PackId, BlockReference) {
-    match piece.block.block() {
-        BlockOf::Base(number) => runs.base_blocks[number as usize].clone(),
-        BlockOf::New(sequence) => {
-            let at = usize::try_from(sequence).expect("blocks fit in memory");
-            let placed = placed.get(at).and_then(Option::as_ref);
-            let placed = placed.expect("all blocks are placed before the commit");
-            (placed.pack, placed.reference())
         }
     }
 }

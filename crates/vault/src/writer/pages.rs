@@ -7,6 +7,20 @@ use crate::fingerprint::Sum;
 use crate::id::{BlockId, PackId};
 use crate::page::{BlockReference, PAGE_BLOCKS_MAX, PAGE_BLOCKS_MIN, PAGE_RUNS_MAX, Page, Run};
 
+/// Blocks at which a page ends that is not cut by content.
+const PAGE_BLOCKS_BY_SIZE: usize = 128;
+
+/// Where the pages of a run list end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// Before blocks whose names say so, so that the next scan comes to the same pages.
+    #[default]
+    ByContent,
+    /// When they are full: many small blocks at the end of a collection stay together until they
+    /// are stored as one.
+    BySize,
+}
+
 /// One in so many blocks may begin a page.
 const BOUNDARY_ONE_IN: u8 = 64;
 
@@ -33,9 +47,13 @@ impl PageBuilder {
     }
 
     /// Answers whether the page ends before runs that begin in this block at this ordinal.
-    pub(super) fn ends_before(&self, block: &BlockId, first: u32, runs: usize) -> bool {
+    pub(super) fn ends_before(&self, cut: Cut, block: &BlockId, first: u32, runs: usize) -> bool {
         let count = self.page.blocks.len();
-        (first == 0 && ends_before(count, block))
+        let at_block = match cut {
+            Cut::ByContent => ends_before(count, block),
+            Cut::BySize => count >= PAGE_BLOCKS_BY_SIZE,
+        };
+        (first == 0 && at_block)
             || count >= 2 * PAGE_BLOCKS_MAX
             || (!self.is_empty() && self.page.runs.len() + runs > PAGE_RUNS_MAX)
     }
@@ -71,6 +89,16 @@ impl PageBuilder {
     pub(super) fn sums(&mut self, bytes: u64, sum: Sum) {
         self.page.bytes += bytes;
         self.page.sum.add(sum);
+    }
+
+    /// Returns the number of its runs.
+    pub(super) fn runs(&self) -> usize {
+        self.page.runs.len()
+    }
+
+    /// Returns the number of its blocks.
+    pub(super) fn blocks(&self) -> usize {
+        self.page.blocks.len()
     }
 
     pub(super) fn finish(self) -> Page {

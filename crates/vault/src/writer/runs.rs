@@ -5,11 +5,13 @@
 use std::collections::HashMap;
 
 use super::base::BaseBlock;
+use super::pages::Cut;
 use super::window::Place;
 use crate::fingerprint::Sum;
+use crate::page::{Page, Run};
 
 /// A base block stays only if at least this many hundredths of its bytes are live.
-const LIVE_HUNDREDTHS_MIN: u64 = 60;
+pub(super) const LIVE_HUNDREDTHS_MIN: u64 = 60;
 /// Marks the numbers of blocks written for this snapshot.
 const NEW: u32 = 1 << 31;
 /// Runs in a stretch at most, so that pages can be cut by number of runs.
@@ -67,12 +69,20 @@ pub(super) struct Stretch {
 /// The runs of one collection.
 #[derive(Default)]
 pub(super) struct RunList {
+    pub(super) cut: Cut,
     pub(super) stretches: Vec<Stretch>,
     pub(super) base_blocks: Vec<BaseBlock>,
     live_bytes: Vec<u64>,
 }
 
 impl RunList {
+    pub(super) fn new(cut: Cut) -> RunList {
+        RunList {
+            cut,
+            ..RunList::default()
+        }
+    }
+
     /// Adds blocks to the table of the base's blocks.
     pub(super) fn extend_base(&mut self, blocks: Vec<BaseBlock>) {
         self.base_blocks.extend(blocks);
@@ -88,6 +98,26 @@ impl RunList {
     /// Adds a document of a block written for this snapshot.
     pub(super) fn add_new(&mut self, sequence: u64, ordinal: u32, length: u32, sum: Sum) {
         self.add(BlockNumber::new_block(sequence), ordinal, length, sum);
+    }
+
+    /// Adds the runs of a page, whose blocks are not in the table yet.
+    pub(super) fn add_page(&mut self, page: Page) {
+        let offset = u32::try_from(self.base_blocks.len()).expect("a page is added first");
+        let blocks = page.blocks.iter();
+        let blocks = blocks.map(|block| (page.pack_of(block), block.clone()));
+        self.extend_base(blocks.collect());
+        let piece = |run: &Run| Piece {
+            block: BlockNumber::base(offset + run.block),
+            first: run.first,
+            count: run.count,
+        };
+        if !page.runs.is_empty() {
+            self.stretches.push(Stretch {
+                pieces: page.runs.iter().map(piece).collect(),
+                bytes: page.bytes,
+                sum: page.sum,
+            });
+        }
     }
 
     fn add(&mut self, block: BlockNumber, ordinal: u32, length: u32, sum: Sum) {

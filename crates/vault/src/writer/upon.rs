@@ -6,15 +6,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Shared;
-use super::base::{BaseReader, read_block};
+use super::base::BaseReader;
+use super::entries::NewEntry;
+use super::index::BaseIndex;
 use super::runs::{BlockNumber, RunList};
-use super::window::{Key, Place, Window};
+use super::window::{Place, Window};
 use crate::batch::Batch;
-use crate::block;
 use crate::error::Error;
 use crate::fingerprint::{Fingerprint, Sum};
 use crate::keys::HashKeys;
-use crate::manifest::{CollectionManifest, PageReference};
+use crate::manifest::CollectionManifest;
+use crate::segment::IdentityHash;
+use crate::sidecar::Key;
 
 /// Documents with their hashes: what is compared and what is added up.
 pub(super) type Hashed = Vec<(Key, Sum)>;
@@ -23,25 +26,39 @@ pub(super) type Hashed = Vec<(Key, Sum)>;
 pub(super) struct Upon {
     window: Window,
     base: BaseReader,
-    pub(super) pages: Vec<PageReference>,
     pub(super) runs: RunList,
     pub(super) total: Fingerprint,
     pub(super) bytes: u64,
     pub(super) documents_shared: u64,
+    pub(super) bytes_shared: u64,
+    pub(super) index: BaseIndex,
+    /// Shared documents that no segment of the base names; `None` where segments name all.
+    unnamed: Option<Vec<NewEntry>>,
+    nobody: IdentityHash,
     namespace: String,
 }
 
 impl Upon {
     pub(super) fn new(shared: &Shared, collection: &CollectionManifest) -> Upon {
         let repository = &shared.repository;
+        let nobody = repository.hash_keys.identity(b"");
+        let mut index = BaseIndex::new(collection);
+        // Of a damaged segment nothing is taken over: all shared documents get entries again.
+        let unnamed = !index.is_whole(shared);
+        if unnamed {
+            index.segments = Some(Vec::new());
+        }
         Upon {
-            window: Window::new(repository.hash_keys.identity(b"")),
+            window: Window::new(nobody),
             base: BaseReader::new(repository.clone(), &collection.pages),
-            pages: collection.pages.clone(),
+            index,
+            unnamed: unnamed.then(Vec::new),
+            nobody,
             runs: RunList::default(),
             total: Fingerprint::default(),
             bytes: 0,
             documents_shared: 0,
+            bytes_shared: 0,
             namespace: format!("{}.{}", collection.database, collection.name),
         }
     }
@@ -73,48 +90,41 @@ impl Upon {
         };
         self.runs.add_shared(place, key.length, sum);
         self.documents_shared += 1;
+        self.bytes_shared += u64::from(key.length);
+        if let Some(unnamed) = &mut self.unnamed
+            && key.identity != self.nobody
+        {
+            let (pack, block) = &self.runs.base_blocks[place.block as usize];
+            let document = u16::try_from(place.ordinal).expect("a block has at most 65,536");
+            unnamed.push((key.identity, (*pack, block.ordinal), document));
+        }
         true
     }
 
-    /// Reads the live documents of a thin block; `None` where it cannot be read, so that the runs
-    /// over it stay.
-    pub(super) async fn read_thin(
-        &self,
-        shared: &Shared,
-        block: u32,
-        ordinals: &[u32],
-    ) -> Option<Vec<(u32, Key, Vec<u8>)>> {
-        let reference = &self.runs.base_blocks[block as usize];
-        let read = read_block(&shared.repository, reference).await;
-        let read = read.and_then(|(plain, sidecar)| {
-            let ranges = block::parse(&plain).map_err(Error::invalid)?;
-            let pick = |&ordinal: &u32| {
-                let range = ranges.get(ordinal as usize)?;
-                let (identity, document, length) = sidecar.entry(ordinal as usize);
-                let bytes = plain[range.start as usize..range.end as usize].to_vec();
-                let key = Key {
-                    identity,
-                    document,
-                    length,
-                };
-                (bytes.len() == length as usize).then_some((ordinal, key, bytes))
-            };
-            let picked: Option<Vec<_>> = ordinals.iter().map(pick).collect();
-            picked.ok_or_else(|| Error::invalid("a block and its sidecar disagree"))
-        });
-        read.inspect_err(|error| {
-            tracing::warn!(
-                collection.name = self.namespace,
-                error = error as &dyn std::error::Error,
-                "a thin block cannot be read: it is referred to as it is"
-            );
-        })
-        .ok()
+    /// Takes the shared documents that no segment of the base names.
+    pub(super) fn take_unnamed(&mut self) -> Vec<NewEntry> {
+        self.unnamed
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
-    /// Lets the runs refer to rewritten documents.
-    pub(super) fn replace(&mut self, moved: &HashMap<Place, (BlockNumber, u32)>) {
+    /// Returns the blocks of which the live documents are to be stored anew: thin ones, and those
+    /// in packs that are known to be damaged.
+    pub(super) fn blocks_to_rewrite(&self, shared: &Shared) -> Vec<u32> {
+        let mut blocks = self.runs.thin_blocks();
+        let suspect = (0..).zip(&self.runs.base_blocks);
+        let suspect = suspect.filter(|(_, (pack, _))| !shared.is_whole(*pack));
+        blocks.extend(suspect.map(|(number, _)| number));
+        blocks.sort_unstable();
+        blocks.dedup();
+        blocks
+    }
+
+    /// Lets the runs refer to rewritten documents, which have so many bytes.
+    pub(super) fn replace(&mut self, moved: &HashMap<Place, (BlockNumber, u32)>, bytes: u64) {
         self.documents_shared -= moved.len() as u64;
+        self.bytes_shared -= bytes;
         self.runs.replace(moved);
     }
 }

@@ -5,7 +5,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
-use crate::keys::{DOCUMENT_HASH_BYTES, IDENTITY_HASH_BYTES};
+use crate::keys::IDENTITY_HASH_BYTES;
+use crate::sidecar::Key;
 
 /// Documents kept, those that were passed included; about 90 bytes each with the index.
 const ENTRIES_MAX: usize = 128 << 10;
@@ -20,14 +21,6 @@ const STRANGERS_MAX: u32 = 256;
 const GLANCE: u64 = 4;
 /// Entries of equal identity that are looked at.
 const CHAIN_MAX: u32 = 32;
-
-/// What tells a document from others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Key {
-    pub(super) identity: [u8; IDENTITY_HASH_BYTES],
-    pub(super) document: [u8; DOCUMENT_HASH_BYTES],
-    pub(super) length: u32,
-}
 
 /// A document of the base: the number of its block in the collection's table, and its ordinal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -9,6 +9,7 @@ use crate::fingerprint::Fingerprint;
 use crate::frame::Compressor;
 use crate::id::BlockId;
 use crate::keys::HashKeys;
+use crate::segment::IdentityHash;
 use crate::sidecar::Sidecar;
 
 /// Compressors kept between blocks; as many as workers have ever run at a time.
@@ -60,6 +61,8 @@ pub(super) struct ReadyBlock {
     /// Plain text of the sidecar's frame.
     pub(super) sidecar: Vec<u8>,
     pub(super) sidecar_raw_length: u32,
+    /// Identity hash of each document.
+    pub(super) identities: Vec<IdentityHash>,
     pub(super) fingerprint: Fingerprint,
     pub(super) bytes: u64,
 }
@@ -82,6 +85,7 @@ pub(super) fn prepare(open: OpenBlock, keys: &HashKeys, tools: &Tools) -> ReadyB
     }
     let (fingerprint, bytes) = sidecar.sum(keys, 0..sidecar.len());
     let plain = open.into_plain();
+    let identities = sidecar.identities().to_vec();
     let sidecar = sidecar.encode();
     let mut compressor = tools.take();
     let ready = ReadyBlock {
@@ -90,6 +94,7 @@ pub(super) fn prepare(open: OpenBlock, keys: &HashKeys, tools: &Tools) -> ReadyB
         raw_length: length(&plain),
         sidecar: compressor.frame(&sidecar),
         sidecar_raw_length: length(&sidecar),
+        identities,
         fingerprint,
         bytes,
     };

@@ -80,7 +80,13 @@ proptest! {
             let documents = numbered.map(|(at, &length)| document(number(at), length));
             (format!("c{index}"), documents.collect())
         });
-        let options = WriteOptions { block_bytes, pack_bytes, workers, compression_level: 1 };
+        let options = WriteOptions {
+            block_bytes,
+            pack_bytes,
+            workers,
+            compression_level: 1,
+            index_bytes: pack_bytes,
+        };
         runtime().block_on(check_identity(tree.collect(), options));
     }
 }

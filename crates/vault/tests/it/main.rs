@@ -5,6 +5,7 @@
 mod contract;
 mod crash;
 mod damage;
+mod editing;
 mod faulty;
 mod golden;
 mod identity;

@@ -298,7 +298,9 @@ async fn thin_blocks_are_written_anew_and_others_are_not() {
     let thin = write_colls(&repository, 3, &keep(2), small(), Some(&base)).await;
     assert_eq!(thin.totals.documents_new, Some(200));
     assert_holds(&repository, &thin, &keep(2)).await;
-    assert!(thin.packs.iter().all(|pack| !base.packs.contains(pack)));
+    // What the segments say of old documents stays for a while.
+    let kept = thin.packs.iter().filter(|pack| base.packs.contains(pack));
+    assert!(kept.count() <= 2);
     assert_clean(&repository).await;
 }
 

@@ -24,11 +24,13 @@ pub(crate) fn snapshot_id(number: u8) -> SnapshotId {
     SnapshotId([number; 12])
 }
 
-/// Blocks of 4 KiB and packs of 16 KiB, so that small trees make many of both.
+/// Blocks of 4 KiB, packs of 16 KiB and few entries in memory, so that small trees make many of
+/// each.
 pub(crate) fn small() -> WriteOptions {
     WriteOptions {
         block_bytes: 4 << 10,
         pack_bytes: 16 << 10,
+        index_bytes: 8 << 10,
         ..WriteOptions::default()
     }
 }

@@ -1,0 +1,132 @@
+//! Finds documents by identity: segments say where each may lie, pages which of these places is
+//! live, and only the blocks of those are read. Must never return a document that is not live.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+
+use crate::block;
+use crate::error::Error;
+use crate::fetch::{Piece, ReadCounter, fetch};
+use crate::live::{ByBlock, Live, Pages};
+use crate::locate::{BlockPlace, Candidate, locate};
+use crate::manifest::CollectionManifest;
+use crate::page::BlockReference;
+use crate::reader::open_block;
+use crate::repository::Inner;
+use crate::segment::IdentityHash;
+
+/// Packs that at most one in so many pages refer to are looked at first: those of a change that
+/// was spread over the collection are on nearly every page.
+const LOCAL_PAGES_ONE_IN: usize = 8;
+/// Pages that count as few in any case.
+const LOCAL_PAGES: usize = 4;
+
+/// Returns the live document of each identity.
+pub(crate) async fn find(
+    repository: &Arc<Inner>,
+    collection: &CollectionManifest,
+    identities: &[Bytes],
+) -> Result<Vec<Option<Bytes>>, Error> {
+    if !collection.can_be_edited() {
+        return Err(cannot(collection));
+    }
+    if identities.iter().any(Bytes::is_empty) {
+        return Err(Error::invalid("an identity is empty"));
+    }
+    let keys = &repository.hash_keys;
+    let hashes: Vec<IdentityHash> = identities.iter().map(|id| keys.identity(id)).collect();
+    let mut wanted = hashes.clone();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let counter = ReadCounter::default();
+    let segments = collection.segments.as_deref().unwrap_or_default();
+    let candidates = locate(repository, &counter, segments, &wanted).await?;
+    let pages = Pages::new(
+        repository.clone(),
+        counter.clone(),
+        collection.pages.clone(),
+    );
+    let found = live(&pages, &candidates).await?;
+    let documents = read(repository, &counter, found).await?;
+    let of = |hash: &IdentityHash| documents.get(hash).cloned();
+    Ok(hashes.iter().map(of).collect())
+}
+
+/// Says that a collection has no entries for its documents.
+pub(crate) fn cannot(collection: &CollectionManifest) -> Error {
+    Error::invalid(format!(
+        "documents of {}.{} cannot be found by identity: it has no segments",
+        collection.database, collection.name
+    ))
+}
+
+/// A live document and the block it lies in.
+type Found = HashMap<IdentityHash, (Live, BlockReference)>;
+
+/// Returns a live place of each identity that has one.
+async fn live(pages: &Pages, candidates: &[Candidate]) -> Result<Found, Error> {
+    let few = LOCAL_PAGES.max(pages.references.len() / LOCAL_PAGES_ONE_IN);
+    let packs: HashSet<_> = candidates
+        .iter()
+        .map(|candidate| candidate.block.0)
+        .collect();
+    let is_local = |pack| pages.referring(&HashSet::from([pack])).len() <= few;
+    let local: HashSet<_> = packs.into_iter().filter(|pack| is_local(*pack)).collect();
+    let mut found = Found::new();
+    for first in [true, false] {
+        let now = candidates.iter().filter(|candidate| {
+            local.contains(&candidate.block.0) == first && !found.contains_key(&candidate.identity)
+        });
+        let now = ByBlock::new(&now.copied().collect::<Vec<_>>());
+        let mut read = pages.read(&pages.referring(&now.packs()));
+        while let Some((number, page)) = read.try_next().await? {
+            for live in now.live_on(number, &page) {
+                let block = page.blocks[live.index as usize].clone();
+                found.insert(live.identity, (live, block));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Reads the documents out of their blocks.
+async fn read(
+    repository: &Arc<Inner>,
+    counter: &ReadCounter,
+    found: Found,
+) -> Result<HashMap<IdentityHash, Bytes>, Error> {
+    let mut blocks: HashMap<BlockPlace, (BlockReference, Vec<Live>)> = HashMap::new();
+    for (live, block) in found.into_values() {
+        let wanted = blocks.entry(live.block);
+        wanted.or_insert_with(|| (block, Vec::new())).1.push(live);
+    }
+    let pieces = blocks.into_iter().map(|(place, (block, wanted))| Piece {
+        pack: place.0,
+        offset: block.offset,
+        length: u64::from(block.length),
+        what: (block, wanted),
+    });
+    let open = |repository: &Inner, piece: Piece<(BlockReference, Vec<Live>)>, sealed: Vec<u8>| {
+        let (block, wanted) = piece.what;
+        let plain = open_block(repository, piece.pack, &block, sealed)?;
+        let corrupt = |reason: &str| {
+            let object = crate::pack::object_name(piece.pack);
+            Error::corrupt(object, format!("frame {}: {reason}", block.ordinal))
+        };
+        let ranges = block::parse(&plain).map_err(|reason| corrupt(&reason))?;
+        let copy = |live: &Live| {
+            let range = ranges.get(live.document as usize);
+            let range = range.ok_or_else(|| corrupt("an entry is behind the last document"))?;
+            let document = &plain[range.start as usize..range.end as usize];
+            // Copied, so that one document does not hold the memory of a block.
+            Ok((live.identity, Bytes::copy_from_slice(document)))
+        };
+        wanted.iter().map(copy).collect::<Result<Vec<_>, Error>>()
+    };
+    let read = fetch(repository, counter, pieces.collect(), open);
+    let documents: Vec<Vec<(IdentityHash, Bytes)>> = read.try_concat().await?;
+    Ok(documents.into_iter().flatten().collect())
+}
