@@ -1,4 +1,5 @@
-//! A snapshot as a `.tar.gz` in the layout that stock `mongorestore` takes, streamed.
+//! A snapshot as a `.tar.gz`: in the layout that stock `mongorestore` takes, made while it is
+//! streamed; or data files, which were packed before.
 //!
 //! `dump/<database>/<collection>.bson` and `.metadata.json`, beside them `RESTORE.txt`. Sizes
 //! come from the manifest, so nothing is staged on disk or held in memory. The bytes follow
@@ -6,16 +7,20 @@
 //! is what the entity tag promises. An error in the middle ends the stream with an error,
 //! never as if it were whole.
 
+pub(crate) mod data_files;
 mod dump;
 mod tarball;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, stream};
+use futures::stream::BoxStream;
+use futures::{StreamExt, stream};
 use model::{Error, SnapshotId};
 use tokio::sync::mpsc;
+use tokio_util::io::ReaderStream;
 use vault::{CollectionManifest, Manifest, ReadOptions, Repository};
 
 use crate::namespace;
+use crate::scratch::BuiltArchive;
 use tarball::Tarball;
 
 /// Raised when the same snapshot would give other bytes.
@@ -46,47 +51,90 @@ enum StreamError {
     Gone,
 }
 
+/// Bytes read at a time of an archive that was built.
+const PIECE_BYTES: usize = 256 << 10;
+
 /// A snapshot that can be streamed as an archive.
 pub struct Archive {
-    repository: Repository,
-    manifest: Manifest,
-    small: Vec<dump::SmallFile>,
+    snapshot: SnapshotId,
+    content: Content,
+}
+
+enum Content {
+    Dump(Box<Dump>),
+    Built(BuiltArchive),
 }
 
 impl Archive {
     pub(crate) fn of(repository: Repository, manifest: Manifest) -> Result<Archive, Error> {
         let small = dump::small_files(&manifest).map_err(Error::internal)?;
         Ok(Archive {
-            repository,
-            manifest,
-            small,
+            snapshot: SnapshotId::from_bytes(manifest.snapshot.0),
+            content: Content::Dump(Box::new(Dump {
+                repository,
+                manifest,
+                small,
+            })),
         })
     }
 
-    /// Returns the snapshot's id.
-    pub fn snapshot(&self) -> SnapshotId {
-        SnapshotId::from_bytes(self.manifest.snapshot.0)
+    pub(crate) fn built(snapshot: SnapshotId, archive: BuiltArchive) -> Archive {
+        Archive {
+            snapshot,
+            content: Content::Built(archive),
+        }
     }
 
     /// Returns the name to save it under.
     pub fn file_name(&self) -> String {
-        format!("restore-{}.tar.gz", self.snapshot())
+        format!("restore-{}.tar.gz", self.snapshot)
     }
 
     /// Returns a strong entity tag, in quotes.
     pub fn entity_tag(&self) -> String {
-        format!(
-            "\"{}-{}-{FORMAT}\"",
-            self.snapshot(),
-            env!("CARGO_PKG_VERSION")
-        )
+        match &self.content {
+            Content::Dump(_) => {
+                let version = env!("CARGO_PKG_VERSION");
+                format!("\"{}-{version}-{FORMAT}\"", self.snapshot)
+            }
+            Content::Built(archive) => format!("\"{}\"", archive.id),
+        }
     }
 
-    /// Returns the bytes; they are made as they are taken.
-    pub fn stream(self) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static {
+    /// Returns its size in bytes, where that is known before it was made.
+    pub fn size_bytes(&self) -> Option<u64> {
+        match &self.content {
+            Content::Dump(_) => None,
+            Content::Built(archive) => Some(archive.size_bytes),
+        }
+    }
+
+    /// Returns the bytes; those of a dump are made as they are taken.
+    pub fn stream(self) -> BoxStream<'static, Result<Bytes, std::io::Error>> {
+        match self.content {
+            Content::Dump(dump) => dump.stream(self.snapshot),
+            Content::Built(archive) => {
+                let file = tokio::fs::File::from_std(archive.file);
+                ReaderStream::with_capacity(file, PIECE_BYTES).boxed()
+            }
+        }
+    }
+}
+
+/// What a dump is made of.
+struct Dump {
+    repository: Repository,
+    manifest: Manifest,
+    small: Vec<dump::SmallFile>,
+}
+
+impl Dump {
+    fn stream(
+        self: Box<Self>,
+        snapshot: SnapshotId,
+    ) -> BoxStream<'static, Result<Bytes, std::io::Error>> {
         let (sender, receiver) = mpsc::channel(PIECES_WAITING);
         tokio::spawn(async move {
-            let snapshot = self.snapshot();
             match self.write(&sender).await {
                 Ok(()) | Err(StreamError::Gone) => {}
                 Err(error) => {
@@ -99,6 +147,7 @@ impl Archive {
         stream::unfold(receiver, |mut receiver| async move {
             receiver.recv().await.map(|piece| (piece, receiver))
         })
+        .boxed()
     }
 
     async fn write(mut self, sender: &Sender) -> Result<(), StreamError> {

@@ -40,6 +40,7 @@ pub use reconcile::retention::Planned;
 pub use scratch::ScratchConfig;
 pub use usecase::clusters::{AttachCluster, ClusterOptions, Clusters};
 pub use usecase::downloads::Downloads;
+pub use usecase::drills::{DrillRequest, Drills};
 pub use usecase::keys::{Keys, NewKey};
 pub use usecase::projects::Projects;
 pub use usecase::restores::{RestoreRequest, Restores};
@@ -112,12 +113,13 @@ impl Engine {
                 "going on with jobs that the last process left"
             );
         }
+        let scratch = Scratch::open(&config.scratch, data_dir.path()).await?;
         let parts = Parts {
             meta,
             repository,
             clock,
             metrics: Metrics::default(),
-            scratch: Scratch::new(config.scratch.clone()),
+            scratch,
             config,
             download_key: secrets.download_key(),
             work: Notify::new(),
@@ -152,6 +154,11 @@ impl Engine {
     /// Returns the use cases about restore jobs.
     pub fn restores(&self) -> Restores<'_> {
         Restores(self)
+    }
+
+    /// Returns the use cases about drills.
+    pub fn drills(&self) -> Drills<'_> {
+        Drills(self)
     }
 
     /// Returns the use cases about download links and what is behind them.

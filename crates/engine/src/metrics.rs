@@ -1,11 +1,13 @@
 //! What is counted and timed, in one struct that is passed in.
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use model::{JobKind, Status};
+use model::{JobKind, ProjectId, Status, Timestamp};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
@@ -20,6 +22,29 @@ struct KindLabel {
     kind: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClusterLabels {
+    project: String,
+    cluster: String,
+}
+
+/// How the last drills of one cluster went.
+#[derive(Debug, Clone)]
+pub(crate) struct DrillFigures {
+    pub(crate) project: ProjectId,
+    pub(crate) cluster: String,
+    pub(crate) last_success_at: Option<Timestamp>,
+    pub(crate) last_duration_ms: i64,
+    pub(crate) failures: u64,
+}
+
+#[derive(Debug, Default)]
+struct Drills {
+    last_success: Family<ClusterLabels, Gauge>,
+    last_duration: Family<ClusterLabels, Gauge<f64, AtomicU64>>,
+    failures: Family<ClusterLabels, Gauge>,
+}
+
 /// The engine's metrics.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -27,6 +52,7 @@ pub struct Metrics {
     job_bytes: Family<KindLabel, Counter>,
     job_seconds: Seconds,
     stored_bytes: Counter,
+    drills: Drills,
 }
 
 #[derive(Debug, Clone)]
@@ -70,6 +96,43 @@ impl Metrics {
             Unit::Bytes,
             self.stored_bytes.clone(),
         );
+        registry.register(
+            "regrow_drill_last_success_timestamp_seconds",
+            "When a drill of the cluster's snapshots last completed, in seconds since 1970",
+            self.drills.last_success.clone(),
+        );
+        registry.register(
+            "regrow_drill_last_duration_seconds",
+            "How long the last drill took from its request to its end",
+            self.drills.last_duration.clone(),
+        );
+        registry.register(
+            "regrow_drill_failures",
+            "Drills that have failed since the last one that completed",
+            self.drills.failures.clone(),
+        );
+    }
+
+    /// Replaces what is told of drills; clusters that are gone go.
+    pub(crate) fn drills(&self, figures: Vec<DrillFigures>) {
+        self.drills.last_success.clear();
+        self.drills.last_duration.clear();
+        self.drills.failures.clear();
+        for of in figures {
+            let labels = ClusterLabels {
+                project: of.project.to_string(),
+                cluster: of.cluster,
+            };
+            if let Some(at) = of.last_success_at {
+                let gauge = self.drills.last_success.get_or_create(&labels);
+                gauge.set(at.as_millis() / 1000);
+            }
+            let seconds = Duration::from_millis(of.last_duration_ms.max(0).cast_unsigned());
+            let gauge = self.drills.last_duration.get_or_create(&labels);
+            gauge.set(seconds.as_secs_f64());
+            let failures = i64::try_from(of.failures).unwrap_or(i64::MAX);
+            self.drills.failures.get_or_create(&labels).set(failures);
+        }
     }
 
     pub(crate) fn job_ended(

@@ -1,5 +1,6 @@
 //! What must eventually be true: input-free, idempotent, woken by time or by notice.
 
+pub(crate) mod drills;
 pub(crate) mod retention;
 pub(crate) mod schedule;
 
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::Engine;
+use crate::{Engine, scratch};
 
 /// How often schedules are looked at.
 const SCHEDULE_EVERY: Duration = Duration::from_secs(10);
@@ -22,11 +23,16 @@ pub(crate) async fn run(engine: Engine, shutdown: CancellationToken) {
             if let Err(error) = schedule::reconcile(&engine).await {
                 tracing::error!(error = ?error, "looking at schedules failed");
             }
+            if let Err(error) = drills::reconcile(&engine).await {
+                tracing::error!(error = ?error, "looking at the schedules of drills failed");
+            }
             tokio::time::sleep(SCHEDULE_EVERY).await;
         }
     };
     let retention = async {
         loop {
+            scratch::sweep(&engine).await;
+            drills::measure(&engine).await;
             let due = engine.parts.retention_due.notified();
             if let Err(error) = retention::reconcile(&engine).await {
                 tracing::error!(error = ?error, "looking at retention failed");

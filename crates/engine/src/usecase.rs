@@ -2,6 +2,7 @@
 
 pub(crate) mod clusters;
 pub(crate) mod downloads;
+pub(crate) mod drills;
 pub(crate) mod keys;
 pub(crate) mod projects;
 pub(crate) mod restores;

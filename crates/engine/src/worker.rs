@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use meta::Accept;
 use model::job::LEASE_MS;
-use model::{Error, JobKind, Lease, Status};
+use model::{Delivery, Error, JobKind, Lease, Status};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -130,6 +130,9 @@ async fn run_job(engine: &Engine, lease: Lease, shutdown: &CancellationToken) {
         documents = counted.documents, size_bytes = counted.size_bytes, duration_ms,
         "job ended {status}"
     );
+    if matches!(lease.job.kind, JobKind::Restore(_)) {
+        reconcile::drills::measure(engine).await;
+    }
     // Its cluster is free for another.
     engine.parts.work.notify_waiters();
 }
@@ -215,17 +218,27 @@ async fn perform_restore(
     let restore = restore.ok_or("the restore job is gone")?;
     let snapshot = meta.snapshot(restore.cluster_id, restore.snapshot_id).await;
     let snapshot = snapshot.map_err(shown)?.ok_or("the snapshot is gone")?;
-    let target = meta
-        .cluster(restore.target_cluster_id)
-        .await
-        .map_err(shown)?;
-    let target = target.ok_or("the target is gone")?;
-    let planned = job::restore::plan(engine, &restore, &snapshot, &target, counter).await;
-    let planned = planned.map_err(|error| in_words(&error))?;
-    meta.restore_chosen(lease, planned.chosen())
-        .await
-        .map_err(shown)?;
-    let report = planned.run().await.map_err(|error| in_words(&error))?;
+    let report = match restore.delivery {
+        Delivery::Restore => {
+            let target = meta.cluster(restore.target_cluster_id).await;
+            let target = target.map_err(shown)?.ok_or("the target is gone")?;
+            let planned = job::restore::plan(engine, &restore, &snapshot, &target, counter).await;
+            let planned = planned.map_err(|error| in_words(&error))?;
+            meta.restore_chosen(lease, planned.chosen())
+                .await
+                .map_err(shown)?;
+            planned.run().await.map_err(|error| in_words(&error))?
+        }
+        Delivery::Drill => {
+            let proved = job::drill::run(engine, &restore, &snapshot, counter).await;
+            proved.map_err(|error| in_words(&error))?
+        }
+        Delivery::DataFiles => {
+            let built = job::data_files::build(engine, &restore, &snapshot, counter).await;
+            built.map_err(|error| in_words(&error))?
+        }
+        Delivery::Download => return Err("a dump has no job: it is made as it is fetched".into()),
+    };
     meta.restore_completed(lease, engine.now(), &report)
         .await
         .map_err(shown)

@@ -29,6 +29,7 @@ pub use error::Error;
 pub use generation::Generation;
 pub use jobs::Accept;
 pub use keys::StoredKey;
+pub use restores::DrillsEnded;
 pub use seal::SealKey;
 pub use snapshots::Order;
 pub use statistics::OpenJobs;

@@ -3,7 +3,7 @@
 use model::restore::LIFETIME_MS;
 use model::{
     Actor, ChosenMode, ClusterId, Delivery, Error, Job, JobKind, Lease, Listed, Page, RestoreId,
-    RestoreJob, RestoreMode, RestoreReport, Status, Timestamp,
+    RestoreJob, RestoreMode, RestoreReport, Timestamp,
 };
 use serde_json::json;
 
@@ -12,6 +12,17 @@ use crate::engine::{Connection, Constraint, Row, query, violated};
 use crate::generation::Altered;
 use crate::row::{Columns, During, all, millis, nonsense, offset, stored_object};
 use crate::{Meta, jobs, snapshots};
+
+/// How a cluster's drills ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DrillsEnded {
+    /// The newest that ended, with its report.
+    pub last: Option<RestoreJob>,
+    /// When the newest that completed did so.
+    pub last_success_at: Option<Timestamp>,
+    /// How many have failed since.
+    pub failures: u64,
+}
 
 impl Meta {
     /// Stores a restore job: pending with its `job`, or a download, completed without one.
@@ -144,25 +155,35 @@ impl Meta {
         Ok(Listed { items, total })
     }
 
-    /// Returns the newest of a cluster's drills that stand at `status`, with its report.
-    pub async fn newest_drill(
-        &self,
-        cluster: ClusterId,
-        status: Status,
-    ) -> Result<Option<RestoreJob>, Error> {
+    /// Returns how a cluster's drills ended.
+    pub async fn drills_ended(&self, cluster: ClusterId) -> Result<DrillsEnded, Error> {
         let row = query(
-            "SELECT id FROM restores WHERE cluster_id = $1 AND delivery = 'DRILL'
-                 AND status = $2 ORDER BY created_at_ms DESC, id DESC LIMIT 1",
+            "WITH ended AS (
+                 SELECT id, status, created_at_ms, finished_at_ms FROM restores
+                 WHERE cluster_id = $1 AND delivery = 'DRILL'
+                     AND status IN ('COMPLETED', 'FAILED')
+             ), success AS (
+                 SELECT MAX(created_at_ms) AS at, MAX(finished_at_ms) AS finished
+                 FROM ended WHERE status = 'COMPLETED'
+             )
+             SELECT (SELECT id FROM ended ORDER BY created_at_ms DESC, id DESC LIMIT 1) AS last,
+                 (SELECT finished FROM success) AS success,
+                 (SELECT COUNT(*) FROM ended WHERE status = 'FAILED'
+                     AND created_at_ms > COALESCE((SELECT at FROM success), -1)) AS failures",
         )
         .bind(cluster.to_string())
-        .bind(status.as_str())
-        .fetch_optional(&self.shared.pools.read)
+        .fetch_one(&self.shared.pools.read)
         .await
-        .during("read newest drill")?;
-        match row {
-            Some(row) => self.restore_by_id(row.word("id")?).await,
-            None => Ok(None),
-        }
+        .during("read how drills ended")?;
+        let last = match row.word_or_none("last")? {
+            Some(id) => self.restore_by_id(id).await?,
+            None => None,
+        };
+        Ok(DrillsEnded {
+            last,
+            last_success_at: row.time_or_none("success")?,
+            failures: row.number("failures")?,
+        })
     }
 
     /// Notes how the restore of a leased job is done, and why so; `Stale` if the lease is lost.

@@ -133,6 +133,17 @@ impl Deployment {
         snapshot::changes_until_now(&self.server, since, limits).await
     }
 
+    /// Ends the server in good order; its process is still there when this returns.
+    pub async fn shut_down(&self) -> Result<(), Error> {
+        let doing = || "end the server".to_owned();
+        let asked = self.server.run("admin", rawdoc! { "shutdown": 1 }, doing);
+        match asked.await {
+            // The connection goes with the server, often before the answer.
+            Ok(_) | Err(Error::Network { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Returns the deployment as the target of the restore `job` (letters, digits, `-` and `_`,
     /// at most 64); writes nothing yet.
     pub async fn target(&self, job: &str) -> Result<Target, Error> {

@@ -35,12 +35,7 @@ impl Downloads<'_> {
     /// The token is the job's id and a keyed tag over it: nothing of it is stored, and it
     /// cannot be made up without the data directory's key.
     pub fn link(&self, job: &RestoreJob) -> Option<String> {
-        let is_there = match job.delivery {
-            Delivery::Download => true,
-            Delivery::DataFiles => job.status == Status::Completed,
-            Delivery::Restore | Delivery::Drill => false,
-        };
-        is_there.then(|| {
+        is_offered(job).then(|| {
             format!(
                 "{}{}/restore-{}.tar.gz",
                 job.id,
@@ -65,6 +60,13 @@ impl Downloads<'_> {
         if !access.is_empty() && !access.iter().any(|entry| entry.admits(address, now)) {
             return Err(Error::Denied);
         }
+        if job.delivery == Delivery::DataFiles {
+            let built = self.0.parts.scratch.archive(job.id);
+            // One that somebody removed by hand can be asked for again, as after its time.
+            let built = built.map_err(Error::internal)?;
+            let built = built.ok_or(Error::DownloadExpired)?;
+            return Ok(Archive::built(job.snapshot_id, built));
+        }
         let id = vault::SnapshotId(job.snapshot_id.to_bytes());
         let manifest = self
             .0
@@ -83,7 +85,11 @@ impl Downloads<'_> {
         hmac::verify(&self.0.parts.download_key, &id.to_bytes(), &tag)
             .map_err(|_| Error::DownloadNotFound)?;
         let job = self.0.parts.meta.restore_by_id(id).await?;
-        let is_download = |job: &RestoreJob| job.delivery == Delivery::Download;
-        job.filter(is_download).ok_or(Error::DownloadNotFound)
+        job.filter(is_offered).ok_or(Error::DownloadNotFound)
     }
+}
+
+/// Returns whether there is an archive behind the job.
+fn is_offered(job: &RestoreJob) -> bool {
+    job.delivery.is_download() && job.status == Status::Completed
 }

@@ -2,13 +2,13 @@
 
 use model::restore::LIFETIME_MS;
 use model::{
-    Action, Cluster, Delivery, DeploymentFault, Error, Family, Job, JobId, JobKind, JobState,
-    Listed, Page, Progress, ProjectId, RestoreId, RestoreJob, RestoreMode, Selection, Snapshot,
-    SnapshotId, Status,
+    Action, Cluster, Delivery, DeploymentFault, DownloadFormat, Error, Family, Job, JobId, JobKind,
+    JobState, Listed, Page, Progress, ProjectId, RestoreId, RestoreJob, RestoreMode, Selection,
+    Snapshot, SnapshotId, Status,
 };
 
 use crate::deployment::{self, ConnectError};
-use crate::{Caller, Engine, entropy, job};
+use crate::{Caller, Engine, entropy, job, scratch};
 
 /// Use cases about restore jobs.
 pub struct Restores<'a>(pub(crate) &'a Engine);
@@ -99,7 +99,7 @@ impl Restores<'_> {
             self.check_selection(&snapshot, selection).await?;
         }
         self.check_target(&snapshot, &target).await?;
-        let mut restore = self.new_job(&source, &snapshot, &target, Delivery::Restore)?;
+        let mut restore = new_job(self.0, &source, &snapshot, &target, Delivery::Restore)?;
         restore.mode = request.mode;
         restore.selection = request.selection.clone();
         let job = Job {
@@ -120,7 +120,10 @@ impl Restores<'_> {
         Ok((source, restore))
     }
 
-    /// Offers a snapshot for download; the job is complete with its first answer.
+    /// Offers a snapshot for download, as `format` or as the configuration says.
+    ///
+    /// A dump is complete with the first answer, since it is made while it is downloaded; data
+    /// files have to be built first. Fails with `ScratchUnavailable` where they cannot be.
     pub async fn download(
         &self,
         caller: &Caller,
@@ -128,17 +131,39 @@ impl Restores<'_> {
         cluster: &str,
         family: Option<Family>,
         id: SnapshotId,
+        format: Option<DownloadFormat>,
     ) -> Result<(Cluster, RestoreJob), Error> {
         let (source, snapshot) = self.source(caller, project, cluster, family, id).await?;
-        let mut offer = self.new_job(&source, &snapshot, &source, Delivery::Download)?;
-        offer.status = Status::Completed;
-        offer.finished_at = Some(offer.created_at);
-        self.0
-            .parts
-            .meta
-            .restore_request(&offer, None, &caller.actor())
-            .await?;
-        Ok((source, offer))
+        let actor = caller.actor();
+        let meta = &self.0.parts.meta;
+        match format.unwrap_or(self.0.parts.config.download_format) {
+            DownloadFormat::Dump => {
+                let delivery = Delivery::Download;
+                let mut offer = new_job(self.0, &source, &snapshot, &source, delivery)?;
+                offer.status = Status::Completed;
+                offer.finished_at = Some(offer.created_at);
+                meta.restore_request(&offer, None, &actor).await?;
+                Ok((source, offer))
+            }
+            DownloadFormat::DataFiles => {
+                let able = self.0.parts.scratch.require_able(&snapshot).await;
+                able.map_err(|error| scratch::refused(&error))?;
+                let delivery = Delivery::DataFiles;
+                let restore = new_job(self.0, &source, &snapshot, &source, delivery)?;
+                let job = Job {
+                    id: JobId::generate(restore.created_at, entropy::bytes()),
+                    kind: JobKind::Restore(restore.id),
+                    cluster_id: source.id,
+                    scratch: true,
+                    state: JobState::Open,
+                    attempts: 0,
+                    created_at: restore.created_at,
+                };
+                meta.restore_request(&restore, Some(&job), &actor).await?;
+                self.0.parts.work.notify_one();
+                Ok((source, restore))
+            }
+        }
     }
 
     /// Returns how far a restore in progress is.
@@ -218,7 +243,11 @@ impl Restores<'_> {
         job::restore::check_selection(&manifest, selection)
     }
 
-    async fn check_target(&self, snapshot: &Snapshot, target: &Cluster) -> Result<(), Error> {
+    pub(crate) async fn check_target(
+        &self,
+        snapshot: &Snapshot,
+        target: &Cluster,
+    ) -> Result<(), Error> {
         let unavailable = |error: &mongo::Error| Error::TargetUnavailable {
             name: target.name.clone(),
             reason: error.to_string(),
@@ -239,40 +268,41 @@ impl Restores<'_> {
             _ => unavailable(&error),
         })
     }
+}
 
-    fn new_job(
-        &self,
-        source: &Cluster,
-        snapshot: &Snapshot,
-        target: &Cluster,
-        delivery: Delivery,
-    ) -> Result<RestoreJob, Error> {
-        let finished_at = snapshot
-            .finished_at
-            .ok_or(Error::SnapshotIncomplete(snapshot.id))?;
-        let now = self.0.now();
-        Ok(RestoreJob {
-            id: RestoreId::generate(now, entropy::bytes()),
-            delivery,
-            status: Status::Pending,
-            cluster_id: source.id,
-            cluster_name: source.name.clone(),
-            project_id: source.project_id,
-            snapshot_id: snapshot.id,
-            snapshot_finished_at: finished_at,
-            target_cluster_id: target.id,
-            target_name: target.name.clone(),
-            target_project_id: target.project_id,
-            mode: None,
-            chosen: None,
-            selection: None,
-            created_at: now,
-            finished_at: None,
-            expires_at: now.plus_millis(LIFETIME_MS),
-            failure: None,
-            report: None,
-        })
-    }
+/// Makes the row of a job that nobody has begun.
+pub(crate) fn new_job(
+    engine: &Engine,
+    source: &Cluster,
+    snapshot: &Snapshot,
+    target: &Cluster,
+    delivery: Delivery,
+) -> Result<RestoreJob, Error> {
+    let finished_at = snapshot
+        .finished_at
+        .ok_or(Error::SnapshotIncomplete(snapshot.id))?;
+    let now = engine.now();
+    Ok(RestoreJob {
+        id: RestoreId::generate(now, entropy::bytes()),
+        delivery,
+        status: Status::Pending,
+        cluster_id: source.id,
+        cluster_name: source.name.clone(),
+        project_id: source.project_id,
+        snapshot_id: snapshot.id,
+        snapshot_finished_at: finished_at,
+        target_cluster_id: target.id,
+        target_name: target.name.clone(),
+        target_project_id: target.project_id,
+        mode: None,
+        chosen: None,
+        selection: None,
+        created_at: now,
+        finished_at: None,
+        expires_at: now.plus_millis(LIFETIME_MS),
+        failure: None,
+        report: None,
+    })
 }
 
 fn reading(family: Option<Family>) -> Action {

@@ -55,7 +55,7 @@ async fn an_archive_holds_every_document_and_the_same_bytes_each_time() -> anyho
     let snapshot = world.snapshot("c").await?;
     let restores = world.engine.restores();
     let (_, job) = restores
-        .download(&world.caller, world.project, "c", None, snapshot.id)
+        .download(&world.caller, world.project, "c", None, snapshot.id, None)
         .await?;
     assert_eq!(job.status, Status::Completed);
     let link = world
@@ -96,7 +96,7 @@ async fn a_link_is_good_for_four_hours_and_cannot_be_made_up() -> anyhow::Result
     let snapshot = world.snapshot("c").await?;
     let restores = world.engine.restores();
     let (_, job) = restores
-        .download(&world.caller, world.project, "c", None, snapshot.id)
+        .download(&world.caller, world.project, "c", None, snapshot.id, None)
         .await?;
     let link = world
         .engine
@@ -129,7 +129,7 @@ async fn a_project_access_list_decides_from_where_links_work() -> anyhow::Result
     let snapshot = world.snapshot("c").await?;
     let restores = world.engine.restores();
     let (_, job) = restores
-        .download(&world.caller, world.project, "c", None, snapshot.id)
+        .download(&world.caller, world.project, "c", None, snapshot.id, None)
         .await?;
     let link = world
         .engine

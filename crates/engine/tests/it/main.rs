@@ -1,7 +1,9 @@
 //! The work end to end, on real servers and a real store: what a job promises, and what is left
 //! where one is interrupted.
 
+mod data_files;
 mod downloads;
+mod drills;
 mod exact;
 mod exact_catalog;
 mod exact_witness;

@@ -136,7 +136,7 @@ async fn what_a_policy_gives_up_is_said_before_it_is_done_and_links_hold_it() ->
     world.clock.advance_hours(8 * 24 + 1);
     let restores = world.engine.restores();
     restores
-        .download(&world.caller, world.project, "c", None, linked)
+        .download(&world.caller, world.project, "c", None, linked, None)
         .await?;
     let (_, plan) = snapshots
         .retention(&world.caller, world.project, "c")

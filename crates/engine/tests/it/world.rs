@@ -62,7 +62,7 @@ pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) caller: Caller,
     pub(crate) project: ProjectId,
-    config: Config,
+    pub(crate) config: Config,
     running: Option<Running>,
 }
 
@@ -70,6 +70,15 @@ impl World {
     /// Makes a data directory and opens it; no worker runs yet.
     pub(crate) async fn new() -> anyhow::Result<World> {
         World::configured(config()).await
+    }
+
+    /// The same with scratch servers, and with workers.
+    pub(crate) async fn with_scratch_servers() -> anyhow::Result<World> {
+        let mut config = config();
+        config.scratch.mongod = Some(testkit::find_mongod()?.0);
+        let mut world = Self::configured(config).await?;
+        world.start();
+        Ok(world)
     }
 
     /// As [`World::new`], with other settings.

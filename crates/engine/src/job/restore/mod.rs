@@ -140,10 +140,6 @@ impl Planned<'_> {
     }
 }
 
-#[expect(
-    dead_code,
-    reason = "for targets that are no clusters, which come later"
-)]
 /// Replaces everything on `deployment`, called `target` in messages, by `snapshot`, in place.
 pub(crate) async fn put_onto(
     engine: &Engine,

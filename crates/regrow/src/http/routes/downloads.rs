@@ -1,6 +1,6 @@
 //! What is behind a download's link. The link is the only credential, and it expires.
 //!
-//! The archive is made while it is sent, so its length is not known and parts of it cannot be
+//! A dump is made while it is sent, so its length is not known and parts of it cannot be
 //! asked for; the answer says so. Its entity tag is true: the same snapshot gives the same bytes.
 
 use std::convert::Infallible;
@@ -9,7 +9,8 @@ use api::{ApiError, Code};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, ETAG,
+    IF_NONE_MATCH,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::Response;
@@ -36,6 +37,7 @@ pub(crate) async fn fetch(
     let archive = opened.map_err(|error| refusal(error, &target))?;
     let entity_tag = archive.entity_tag();
     let unchanged = is_known(request.headers(), &entity_tag);
+    let size_bytes = archive.size_bytes();
     let disposition = format!("attachment; filename=\"{}\"", archive.file_name());
     let body = match *request.method() {
         // A body of unknown length, as GET has: an empty one would claim a length of 0.
@@ -51,6 +53,9 @@ pub(crate) async fn fetch(
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("none"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers.insert(CONTENT_DISPOSITION, ascii(disposition));
+    if let Some(size_bytes) = size_bytes.filter(|_| !unchanged) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(size_bytes));
+    }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/gzip"));
     headers.insert(ETAG, ascii(entity_tag));
     Ok(response)

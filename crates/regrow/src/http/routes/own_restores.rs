@@ -110,7 +110,7 @@ pub(crate) async fn download(
     let offered = ask
         .engine()
         .restores()
-        .download(ask.caller(), project, &name, None, snapshot)
+        .download(ask.caller(), project, &name, None, snapshot, None)
         .await;
     let (_, job) = offered.map_err(download_of(serverless))?;
     ask.one(StatusCode::CREATED, &wire(&ask, &job, None))

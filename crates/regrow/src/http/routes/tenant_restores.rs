@@ -75,7 +75,7 @@ pub(crate) async fn download(
     let offered = ask
         .engine()
         .restores()
-        .download(ask.caller(), project, &name, TENANT, snapshot)
+        .download(ask.caller(), project, &name, TENANT, snapshot, None)
         .await;
     let (_, job) = offered.map_err(download_of(tenant))?;
     ask.found(&wire(&ask, &job))
