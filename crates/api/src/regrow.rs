@@ -296,6 +296,9 @@ pub struct Snapshot {
     /// How far the snapshot is, while it is being taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// When all of it was last read whole from the deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scanned_at: Option<Date>,
     /// When the snapshot was to begin.
     pub scheduled_at: Date,
     /// What caused the snapshot.

@@ -11,9 +11,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use model::Progress;
 use mongo::{Collection, Loader, ScanBatch, ScanStream, SourceSnapshot};
 use tokio::task::{JoinError, JoinSet};
-use vault::{
-    Batch, Block, CollectionSummary, Fingerprint, Fingerprinter, ReadOptions, Repository, Span,
-};
+use vault::{Batch, Block, Fingerprint, Fingerprinter, ReadOptions, Repository, Span};
 
 use crate::lanes::Lanes;
 
@@ -103,29 +101,33 @@ fn size_bytes(batch: &ScanBatch) -> u64 {
         .sum()
 }
 
-/// Reads a collection at the snapshot's time into the store.
+/// Reads a collection into the store, up to its end.
 pub(crate) async fn down(
     source: &SourceSnapshot,
     collection: &Collection,
-    mut writer: vault::CollectionWriter,
+    writer: &mut vault::CollectionWriter,
     lanes: &Lanes,
     counter: &Counter,
-) -> Result<CollectionSummary, PumpError> {
+) -> Result<(), PumpError> {
     let opening = lanes.opening().await;
     let mut lane = lanes.one().await;
     let mut opening = Some(opening);
     let mut batches: ScanStream = source.scan(collection);
     while let Some(scanned) = batches.try_next().await? {
-        let size_bytes = size_bytes(&scanned);
-        if is_large(size_bytes, scanned.documents.len() as u64) {
+        if is_large(size_bytes(&scanned), scanned.documents.len() as u64) {
             lane.widen().await;
         }
         opening = None;
-        counter.add(scanned.documents.len() as u64, size_bytes);
-        writer.push(batch(scanned)).await?;
+        writer.push(counted(scanned, counter)).await?;
     }
     drop(opening);
-    Ok(writer.finish().await?)
+    Ok(())
+}
+
+/// Counts a server's batch and returns it as one for the store.
+pub(crate) fn counted(scanned: ScanBatch, counter: &Counter) -> Batch {
+    counter.add(scanned.documents.len() as u64, size_bytes(&scanned));
+    batch(scanned)
 }
 
 /// Writes a stored collection to the target.

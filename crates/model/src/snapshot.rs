@@ -96,4 +96,6 @@ pub struct SnapshotCost {
     pub documents_stored: u64,
     /// Its documents that an earlier snapshot had stored.
     pub documents_shared: u64,
+    /// When all of it was last read whole; what follows a snapshot has that from it.
+    pub scanned_at: Option<Timestamp>,
 }

@@ -1,21 +1,26 @@
-//! Taking one snapshot by scan: all collections at one cluster time, by UUID.
+//! Taking one snapshot, in whichever way costs least; all three end in the same manifest.
 //!
-//! A collection that is dropped or renamed while it is read, or a history window that
-//! passes, costs a new start at a later time; packs of the abandoned start are garbage that
-//! the sweep collects. The manifest is the commit point: an attempt that finds one already
-//! written by an earlier attempt only has to say so.
+//! *Follow* where the server tells what changed since the snapshot before, *scan* otherwise, and
+//! *converge* when a scan cannot end before its time leaves the server's history. A collection that
+//! is dropped or renamed while it is read costs a new start at a later time; packs of the abandoned
+//! start are garbage that the sweep collects. The manifest is the commit point: an attempt that
+//! finds one already written by an earlier attempt only has to say so.
+
+mod base;
+mod converge;
+mod pass;
 
 use std::time::Duration;
 
-use futures::FutureExt;
-use model::{Cluster, Consistency, Page, SnapshotCost, SnapshotOutcome, SnapshotWay, Status};
-use mongo::{CollectionKind, Description, SourceSnapshot, Topology};
+use model::{Cluster, Consistency, SnapshotCost, SnapshotOutcome, SnapshotWay};
+use mongo::{Deployment, Description, LostReason, SourceSnapshot, Topology};
 use vault::{Manifest, SnapshotHeader, Source, WriteOptions};
 
+use self::base::Base;
+use self::pass::Pass;
+use crate::Engine;
 use crate::deployment::ConnectError;
-use crate::lanes::Lanes;
-use crate::pump::{self, Counter, PumpError};
-use crate::{Engine, namespace};
+use crate::pump::{Counter, PumpError};
 
 /// Starts of one attempt: each at a later time than the one before.
 const STARTS_MAX: u32 = 5;
@@ -32,6 +37,16 @@ pub(crate) enum Error {
     Pump(#[from] PumpError),
     #[error("sharded clusters are not supported yet")]
     Sharded,
+    #[error(
+        "the snapshot takes longer than the server keeps the past, and what changes meanwhile \
+         cannot be followed; grant the user the role `backup`"
+    )]
+    CannotFollow,
+    #[error(
+        "what is written while the snapshot is taken is more than can be read within the \
+         server's history window; lengthen minSnapshotHistoryWindowInSeconds"
+    )]
+    NotConverging,
 }
 
 impl From<mongo::Error> for Error {
@@ -54,6 +69,28 @@ impl Error {
             _ => false,
         }
     }
+
+    /// Tells whether reading took longer than the server keeps the past.
+    fn is_too_late(&self) -> bool {
+        matches!(
+            self,
+            Error::Pump(PumpError::Mongo(mongo::Error::SnapshotLost {
+                reason: LostReason::TooOld,
+                ..
+            }))
+        )
+    }
+
+    /// Tells whether the store could not give what it says it has.
+    fn is_damage(&self) -> bool {
+        let Error::Pump(PumpError::Vault(error)) = self else {
+            return false;
+        };
+        matches!(
+            error.kind(),
+            vault::ErrorKind::Corrupt | vault::ErrorKind::Missing
+        )
+    }
 }
 
 /// A snapshot that is whole in the store.
@@ -62,6 +99,14 @@ pub(crate) struct Taken {
     pub(crate) version: String,
     /// What it became.
     pub(crate) outcome: SnapshotOutcome,
+}
+
+/// What the starts before have taught.
+struct Start {
+    /// The way to go if it can be gone.
+    way: SnapshotWay,
+    /// Why not a cheaper one.
+    reason: Option<String>,
 }
 
 /// Takes the snapshot `id` of `cluster`, or finds that an earlier attempt already has.
@@ -84,164 +129,188 @@ pub(crate) async fn take(
         Err(error) if error.kind() == vault::ErrorKind::Missing => {}
         Err(error) => return Err(error.into()),
     }
+    let mut start = Start {
+        way: engine
+            .parts
+            .config
+            .snapshot_way
+            .unwrap_or(SnapshotWay::Follow),
+        reason: None,
+    };
     let mut pause = PAUSE;
-    for start in 1.. {
+    for number in 1.. {
         counter.reset();
-        match scan(engine, cluster, stored_id, counter).await {
-            Err(error) if error.is_transient() && start < STARTS_MAX => {
-                tracing::warn!(
-                    cluster.id = %cluster.id, snapshot.id = %id, start,
-                    "snapshot starts again at a later time: {error}"
-                );
-            }
-            ended => return ended,
+        let error = match once(engine, cluster, stored_id, &start, counter).await {
+            Ok(taken) => return Ok(taken),
+            Err(error) => error,
+        };
+        if number == STARTS_MAX || !start.learn(engine, &error) {
+            return Err(error);
         }
+        tracing::warn!(
+            cluster.id = %cluster.id, snapshot.id = %id, start = number,
+            "snapshot starts again at a later time: {error}"
+        );
         tokio::time::sleep(pause).await;
         pause *= 2;
     }
     unreachable!("the last start returns")
 }
 
-async fn scan(
+impl Start {
+    /// Returns whether another start may do better, and in which way.
+    fn learn(&mut self, engine: &Engine, error: &Error) -> bool {
+        let forced = engine.parts.config.snapshot_way.is_some();
+        if error.is_damage() && self.way == SnapshotWay::Follow {
+            self.way = SnapshotWay::Scan;
+            self.reason = Some(format!("the snapshot before cannot be built upon: {error}"));
+            return true;
+        }
+        if error.is_too_late() && !forced && self.way != SnapshotWay::Converge {
+            self.way = SnapshotWay::Converge;
+            self.reason = Some("a scan takes longer than the server keeps the past".to_owned());
+        }
+        error.is_transient()
+    }
+}
+
+/// What all passes of one start share.
+struct Work<'a> {
+    engine: &'a Engine,
+    cluster: &'a Cluster,
+    id: vault::SnapshotId,
+    deployment: Deployment,
+    description: Description,
+    counter: &'a Counter,
+}
+
+async fn once(
     engine: &Engine,
     cluster: &Cluster,
     id: vault::SnapshotId,
+    start: &Start,
     counter: &Counter,
 ) -> Result<Taken, Error> {
     let deployment = engine.connect(cluster.id).await?;
     let description = deployment.describe().await?;
-    let replica_set = match &description.topology {
-        Topology::ReplicaSet { name } => Some(name.clone()),
-        Topology::Standalone => None,
-        Topology::Sharded => return Err(Error::Sharded),
-    };
+    if description.topology == Topology::Sharded {
+        return Err(Error::Sharded);
+    }
     deployment.require_source().await?;
     remember(engine, cluster, &description).await;
-    let source = deployment.begin_snapshot().await?;
-    let options = WriteOptions {
-        compression_level: engine.parts.config.compression_level,
-        ..WriteOptions::default()
+    let work = Work {
+        engine,
+        cluster,
+        id,
+        deployment,
+        description,
+        counter,
     };
-    let base = newest(engine, cluster).await;
-    let writer = engine.parts.repository.begin_upon(options, base.as_ref());
-    read_all(engine, &source, &writer, counter).await?;
-    source.finish().await?;
-    let header = SnapshotHeader {
-        snapshot: id,
-        created_at_ms: u64::try_from(engine.now().as_millis()).unwrap_or(0),
-        source: source_of(cluster, &description, replica_set),
-        consistency: source.time().map(|time| vault::ClusterTime {
-            seconds: time.seconds,
-            increment: time.increment,
-        }),
-        resume_point: None,
-    };
-    let manifest = writer.commit(header).await?;
-    let cost = SnapshotCost {
-        way: SnapshotWay::Scan,
-        reason: None,
-        documents_read: manifest.totals.documents,
-        size_bytes_read: manifest.totals.bytes,
-        documents_stored: manifest.totals.documents_new.unwrap_or_default(),
-        documents_shared: manifest.totals.documents_shared.unwrap_or_default(),
-    };
-    Ok(Taken {
-        version: description.version.text,
-        outcome: outcome(&manifest, Some(cost)),
-    })
+    let base = base::newest(engine, cluster).await;
+    let can_converge = work.description.topology != Topology::Standalone;
+    if start.way == SnapshotWay::Converge && can_converge {
+        work.converge(base, start.reason.clone()).await
+    } else {
+        work.at_one_time(base, start).await
+    }
+}
+
+impl Work<'_> {
+    /// Reads everything at one time: what changed where that can be told, all of it otherwise.
+    async fn at_one_time(&self, base: Option<Base>, start: &Start) -> Result<Taken, Error> {
+        let source = self.deployment.begin_snapshot().await?;
+        let now = self.engine.now();
+        let (changes, why_not) = match (&base, &start.reason) {
+            _ if start.way == SnapshotWay::Scan => (None, start.reason.clone()),
+            (None, _) => (None, Some("there is no snapshot before".to_owned())),
+            (Some(base), _) => match base.changes(self.engine, &source).await? {
+                Ok(changes) => (Some(changes), None),
+                Err(reason) => (None, Some(reason)),
+            },
+        };
+        let way = match changes {
+            Some(_) => SnapshotWay::Follow,
+            None => SnapshotWay::Scan,
+        };
+        let before = base.as_ref().map(|base| &base.manifest);
+        let writer = self.begin(before);
+        let pass = Pass::new(self, &source, &writer, before, changes);
+        pass.read_all().await?;
+        source.finish().await?;
+        let manifest = writer.commit(self.header(&source).await?).await?;
+        let scanned_at = match (&base, way) {
+            (Some(base), SnapshotWay::Follow) => base.scanned_at,
+            _ => Some(now),
+        };
+        Ok(self.taken(
+            &manifest,
+            SnapshotCost {
+                way,
+                reason: why_not,
+                documents_read: self.counter.progress().documents,
+                size_bytes_read: self.counter.progress().size_bytes,
+                documents_stored: manifest.totals.documents_new.unwrap_or_default(),
+                documents_shared: manifest.totals.documents_shared.unwrap_or_default(),
+                scanned_at,
+            },
+        ))
+    }
+
+    fn begin(&self, base: Option<&Manifest>) -> vault::SnapshotWriter {
+        let options = WriteOptions {
+            compression_level: self.engine.parts.config.compression_level,
+            ..WriteOptions::default()
+        };
+        self.engine.parts.repository.begin_upon(options, base)
+    }
+
+    async fn header(&self, source: &SourceSnapshot) -> Result<SnapshotHeader, Error> {
+        let resume_point = source.resume_point().await?;
+        Ok(SnapshotHeader {
+            snapshot: self.id,
+            created_at_ms: u64::try_from(self.engine.now().as_millis()).unwrap_or(0),
+            source: source_of(self.cluster, &self.description),
+            consistency: source.time().map(|time| vault::ClusterTime {
+                seconds: time.seconds,
+                increment: time.increment,
+            }),
+            resume_point: resume_point.map(|point| point.to_bytes()),
+        })
+    }
+
+    fn taken(&self, manifest: &Manifest, cost: SnapshotCost) -> Taken {
+        Taken {
+            version: self.description.version.text.clone(),
+            outcome: outcome(manifest, Some(cost)),
+        }
+    }
 }
 
 /// Keeps what the server says of itself now, since servers are upgraded.
 async fn remember(engine: &Engine, cluster: &Cluster, found: &Description) {
-    let replica_set = match &found.topology {
-        Topology::ReplicaSet { name } => Some(name.as_str()),
-        Topology::Standalone | Topology::Sharded => None,
-    };
     let meta = &engine.parts.meta;
     let (version, now) = (&found.version.text, engine.now());
     if let Err(error) = meta
-        .cluster_seen(cluster.id, version, replica_set, now)
+        .cluster_seen(cluster.id, version, replica_set(found), now)
         .await
     {
         tracing::warn!(cluster.id = %cluster.id, error = ?error, "a new version was not kept");
     }
 }
 
-/// Returns the newest completed snapshot of the cluster that can be read; without one, all is new.
-async fn newest(engine: &Engine, cluster: &Cluster) -> Option<Manifest> {
-    let newest_first = meta::Order::NewestFirst;
-    let listed = engine
-        .parts
-        .meta
-        .snapshots(cluster.id, newest_first, Page::FIRST)
-        .await
-        .inspect_err(|error| tracing::warn!("snapshots cannot be listed: {error}"))
-        .ok()?;
-    let completed = listed
-        .items
-        .into_iter()
-        .filter(|snapshot| snapshot.status == Status::Completed);
-    for snapshot in completed {
-        let id = vault::SnapshotId(snapshot.id.to_bytes());
-        match engine.parts.repository.manifest(id).await {
-            Ok(manifest) => return Some(manifest),
-            Err(error) => tracing::warn!(
-                snapshot.id = %snapshot.id,
-                "an earlier snapshot cannot be read, so nothing is shared with it: {error}"
-            ),
-        }
+fn replica_set(found: &Description) -> Option<&str> {
+    match &found.topology {
+        Topology::ReplicaSet { name } => Some(name.as_str()),
+        Topology::Standalone | Topology::Sharded => None,
     }
-    None
 }
 
-async fn read_all(
-    engine: &Engine,
-    source: &SourceSnapshot,
-    writer: &vault::SnapshotWriter,
-    counter: &Counter,
-) -> Result<(), Error> {
-    let cursors = engine.parts.config.cursors;
-    let lanes = Lanes::new(cursors);
-    // Begun in the catalog's order, so that manifests list collections the same way each time.
-    let mut work = Vec::with_capacity(source.catalog().collections.len());
-    for collection in &source.catalog().collections {
-        let entry = namespace::entry(collection, source.exact(collection));
-        work.push(
-            read(
-                source,
-                collection,
-                writer.collection(entry),
-                &lanes,
-                counter,
-            )
-            .boxed(),
-        );
-    }
-    pump::side_by_side(work, cursors).await?;
-    Ok(())
-}
-
-async fn read(
-    source: &SourceSnapshot,
-    collection: &mongo::Collection,
-    writer: vault::CollectionWriter,
-    lanes: &Lanes,
-    counter: &Counter,
-) -> Result<(), Error> {
-    if collection.kind == CollectionKind::View {
-        writer.finish().await?;
-    } else {
-        pump::down(source, collection, writer, lanes, counter).await?;
-    }
-    Ok(())
-}
-
-fn source_of(cluster: &Cluster, found: &Description, replica_set: Option<String>) -> Source {
+fn source_of(cluster: &Cluster, found: &Description) -> Source {
     Source {
         cluster_id: Some(cluster.id.to_string()),
         cluster_name: Some(cluster.name.clone()),
         server_version: Some(found.version.text.clone()),
-        replica_set,
+        replica_set: replica_set(found).map(ToOwned::to_owned),
         feature_compatibility_version: found.feature_compatibility_version.clone(),
     }
 }

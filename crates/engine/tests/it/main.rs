@@ -12,4 +12,5 @@ mod interruptions;
 mod jobs;
 mod refusals;
 mod schedule;
+mod ways;
 mod world;

@@ -241,6 +241,7 @@ pub(crate) fn outcome() -> SnapshotOutcome {
             size_bytes_read: 12_000,
             documents_stored: 11,
             documents_shared: 199_989,
+            scanned_at: Some(at(3)),
         }),
     }
 }

@@ -156,6 +156,7 @@ fn facts(snapshot: &Snapshot) -> Facts {
         .maybe("documents", snapshot.documents.map(count))
         .maybe("size", snapshot.bytes.map(size))
         .maybe("way", snapshot.way.map(|way| way_in_words(way, snapshot)))
+        .maybe("read whole", snapshot.scanned_at)
         .maybe("read", amount(snapshot.documents_read, snapshot.bytes_read))
         .maybe(
             "stored",

@@ -151,6 +151,7 @@ fn wire(
         ],
         mongodb_version: snapshot.mongodb_version.clone(),
         progress: now.map(progress),
+        scanned_at: cost.and_then(|cost| cost.scanned_at).map(date),
         scheduled_at: date(snapshot.scheduled_at),
         snapshot_type: snapshot_type(snapshot.trigger),
         started_at: snapshot.started_at.map(date),

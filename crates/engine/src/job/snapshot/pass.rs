@@ -1,0 +1,204 @@
+//! One reading of all collections, each with the least work that is known to be enough.
+//!
+//! A collection that nothing was written to is referred to as it is; of one that is known to have
+//! changed little, the changed documents are read again; every other one is scanned. Must never
+//! take a collection for unchanged that the changes do not cover.
+
+use futures::{FutureExt, TryStreamExt};
+use mongo::{Change, Changes, Collection, CollectionKind, SourceSnapshot};
+use vault::{CollectionEditor, CollectionManifest, CollectionWriter, Manifest, SnapshotWriter};
+
+use super::{Error, Work};
+use crate::lanes::Lanes;
+use crate::namespace;
+use crate::pump::{self, Counter, PumpError};
+
+/// So many changed documents are always read one by one.
+const REREAD_ALWAYS: u64 = 1_000;
+/// At most one in so many documents may have changed for reading them one by one to cost less than
+/// a scan: a document by its `_id` takes about eight times as long as one of a scan.
+const REREAD_ONE_IN: u64 = 8;
+
+/// A reading of all collections of a source into a writer.
+pub(super) struct Pass<'a> {
+    source: &'a SourceSnapshot,
+    writer: &'a SnapshotWriter,
+    base: Option<&'a Manifest>,
+    changes: Option<Changes>,
+    /// Whether a collection that cannot be read on may be left out, since another pass follows.
+    may_leave_out: bool,
+    lanes: Lanes,
+    side_by_side: usize,
+    counter: &'a Counter,
+}
+
+/// How one collection is read.
+enum Plan {
+    Nothing(CollectionWriter),
+    Scan(CollectionWriter),
+    Edit(Box<CollectionEditor>, Vec<bytes::Bytes>),
+}
+
+impl<'a> Pass<'a> {
+    /// Plans to read `source` into `writer`, which was begun upon `base`; `changes` are those since
+    /// the base.
+    pub(super) fn new(
+        work: &Work<'a>,
+        source: &'a SourceSnapshot,
+        writer: &'a SnapshotWriter,
+        base: Option<&'a Manifest>,
+        changes: Option<Changes>,
+    ) -> Self {
+        let side_by_side = work.engine.parts.config.cursors;
+        Self {
+            source,
+            writer,
+            base,
+            changes,
+            may_leave_out: false,
+            lanes: Lanes::new(side_by_side),
+            side_by_side,
+            counter: work.counter,
+        }
+    }
+
+    /// Lets collections that are dropped meanwhile be left out.
+    pub(super) fn leaving_out(self) -> Self {
+        Self {
+            may_leave_out: true,
+            ..self
+        }
+    }
+
+    /// Reads everything.
+    pub(super) async fn read_all(mut self) -> Result<(), Error> {
+        // Begun in the catalog's order, so that manifests list collections the same way each time.
+        let source = self.source;
+        let mut plans = Vec::with_capacity(source.catalog().collections.len());
+        for collection in &source.catalog().collections {
+            plans.push((collection, self.plan(collection)?));
+        }
+        let mut work = Vec::with_capacity(plans.len());
+        for (collection, plan) in plans {
+            work.push(self.read(collection, plan).boxed());
+        }
+        pump::side_by_side(work, self.side_by_side).await?;
+        Ok(())
+    }
+
+    fn plan(&mut self, collection: &Collection) -> Result<Plan, Error> {
+        let entry = namespace::entry(collection, self.source.exact(collection));
+        if collection.kind == CollectionKind::View {
+            return Ok(Plan::Nothing(self.writer.collection(entry)));
+        }
+        match self.written(collection) {
+            Some(ids) => Ok(Plan::Edit(Box::new(self.writer.edit(entry)?), ids)),
+            None => Ok(Plan::Scan(self.writer.collection(entry))),
+        }
+    }
+
+    /// Returns which documents were written since the base, where reading them is enough and
+    /// costs less than a scan.
+    fn written(&mut self, collection: &Collection) -> Option<Vec<bytes::Bytes>> {
+        let changes = self.changes.as_mut()?;
+        let known = stored(self.base?, collection)?;
+        let worthwhile = REREAD_ALWAYS.max(known.documents / REREAD_ONE_IN);
+        match changes.take(collection) {
+            Change::Unchanged => Some(Vec::new()),
+            Change::Documents(ids) if ids.len() as u64 <= worthwhile => Some(ids),
+            Change::Documents(_) | Change::Unknown(_) => None,
+        }
+    }
+
+    async fn read(&self, collection: &Collection, plan: Plan) -> Result<(), Error> {
+        let read = match plan {
+            Plan::Nothing(writer) => return Ok(writer.finish().await.map(drop)?),
+            Plan::Scan(writer) => self.scan(collection, writer).await,
+            Plan::Edit(editor, ids) => self.edit(collection, editor, ids).await,
+        };
+        Ok(read?)
+    }
+
+    async fn scan(
+        &self,
+        collection: &Collection,
+        mut writer: CollectionWriter,
+    ) -> Result<(), PumpError> {
+        let read = pump::down(
+            self.source,
+            collection,
+            &mut writer,
+            &self.lanes,
+            self.counter,
+        );
+        match read.await {
+            Ok(()) => writer.finish().await?,
+            Err(error) if self.leaves_out(collection, &error) => {
+                writer.discard();
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(())
+    }
+
+    async fn edit(
+        &self,
+        collection: &Collection,
+        mut editor: Box<CollectionEditor>,
+        ids: Vec<bytes::Bytes>,
+    ) -> Result<(), PumpError> {
+        if ids.is_empty() {
+            self.source.unchanged(collection);
+            editor.finish().await?;
+            return Ok(());
+        }
+        let _lane = self.lanes.one().await;
+        match self.reread(collection, &mut editor, ids).await {
+            Ok(()) => editor.finish().await?,
+            Err(error) if self.leaves_out(collection, &error) => {
+                editor.discard();
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(())
+    }
+
+    async fn reread(
+        &self,
+        collection: &Collection,
+        editor: &mut CollectionEditor,
+        ids: Vec<bytes::Bytes>,
+    ) -> Result<(), PumpError> {
+        let mut found = self.source.reread(collection, ids);
+        while let Some((asked, documents)) = found.try_next().await? {
+            let documents = pump::counted(documents, self.counter);
+            editor.replace(&asked, documents).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells whether a collection is left out because of an error: the next pass reads it whole
+    /// if it is still there.
+    fn leaves_out(&self, collection: &Collection, error: &PumpError) -> bool {
+        let lost = matches!(error, PumpError::Mongo(mongo::Error::SnapshotLost { .. }));
+        if lost && self.may_leave_out {
+            tracing::info!(
+                collection.name = collection.namespace(),
+                "left out: {error}"
+            );
+        }
+        lost && self.may_leave_out
+    }
+}
+
+/// Returns what the base holds of the same collection, if it can be built upon.
+fn stored<'a>(base: &'a Manifest, collection: &Collection) -> Option<&'a CollectionManifest> {
+    let uuid = collection.uuid?;
+    let same = base
+        .collections
+        .iter()
+        .find(|stored| stored.uuid == Some(uuid))?;
+    same.can_be_edited().then_some(same)
+}

@@ -1,0 +1,124 @@
+//! The three ways of taking a snapshot: what each reads, and that all of them are exact.
+
+use engine::Config;
+use model::{Snapshot, SnapshotCost, SnapshotWay, Status, Tier};
+use mongodb::Client;
+use mongodb::bson::{Document, doc};
+use testkit::RealMongo;
+use testkit::sample::{self, SampleOptions};
+
+use crate::world::{World, config};
+
+const DOCUMENTS: i32 = 20_000;
+
+async fn loaded() -> anyhow::Result<(RealMongo, Client)> {
+    let mongo = RealMongo::replica_set().start().await?;
+    let client = mongo.client().await?;
+    sample::load(&client, SampleOptions::small()).await?;
+    let many = client.database("shop").collection::<Document>("many");
+    let text = "text ".repeat(60);
+    let documents: Vec<Document> = (0..DOCUMENTS)
+        .map(|id| doc! { "_id": id, "text": &text, "number": id })
+        .collect();
+    for part in documents.chunks(5_000) {
+        many.insert_many(part).await?;
+    }
+    Ok((mongo, client))
+}
+
+fn cost(snapshot: &Snapshot) -> &SnapshotCost {
+    assert_eq!(snapshot.status, Status::Completed, "{:?}", snapshot.failure);
+    let outcome = snapshot.outcome.as_ref().expect("it is completed");
+    outcome.cost.as_ref().expect("it says what it took")
+}
+
+/// Restores a snapshot onto its source and compares with what was there at its time.
+async fn assert_restores(
+    world: &World,
+    client: &Client,
+    snapshot: &Snapshot,
+    state: &sample::State,
+) -> anyhow::Result<()> {
+    let restore = world.restore("c", snapshot.id, "c").await?;
+    assert_eq!(restore.status, Status::Completed, "{:?}", restore.failure);
+    let differences = state.differences(&sample::state(client).await?);
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_snapshot_reads_what_changed_and_nothing_else() -> anyhow::Result<()> {
+    let (mongo, client) = loaded().await?;
+    let world = World::started().await?;
+    world.attach("c", &mongo.uri(), Tier::M2).await?;
+    let first = world.snapshot("c").await?;
+    assert_eq!(cost(&first).way, SnapshotWay::Scan);
+    assert_eq!(
+        cost(&first).reason.as_deref(),
+        Some("there is no snapshot before")
+    );
+
+    let many = client.database("shop").collection::<Document>("many");
+    many.update_many(
+        doc! { "_id": { "$mod": [200, 7] } },
+        doc! { "$inc": { "number": 1 } },
+    )
+    .await?;
+    many.delete_many(doc! { "_id": { "$in": [1, 2, 3] } })
+        .await?;
+    many.insert_one(doc! { "_id": "new", "number": 1 }).await?;
+    let fresh = client.database("fresh").collection::<Document>("c");
+    fresh.insert_one(doc! { "_id": 1 }).await?;
+    let state = sample::state(&client).await?;
+    let second = world.snapshot("c").await?;
+    let followed = cost(&second);
+    assert_eq!(followed.way, SnapshotWay::Follow, "{followed:?}");
+    // 100 updates, an insert, a new collection, and capped collections, which are read each time.
+    assert!(
+        (102..400).contains(&followed.documents_read),
+        "{followed:?}"
+    );
+    assert_eq!(followed.scanned_at, cost(&first).scanned_at);
+
+    let third = world.snapshot("c").await?;
+    assert_eq!(cost(&third).way, SnapshotWay::Follow);
+    assert!(cost(&third).documents_read < followed.documents_read - 100);
+    for snapshot in [&second, &third] {
+        assert_restores(&world, &client, snapshot, &state).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_is_due_after_the_days_that_are_set_and_says_so() -> anyhow::Result<()> {
+    let (mongo, _client) = loaded().await?;
+    let world = World::started().await?;
+    world.attach("c", &mongo.uri(), Tier::M2).await?;
+    world.snapshot("c").await?;
+    world.clock.advance_hours(24 * 7 + 1);
+    let late = world.snapshot("c").await?;
+    assert_eq!(cost(&late).way, SnapshotWay::Scan);
+    assert_eq!(
+        cost(&late).reason.as_deref(),
+        Some("the last scan is long ago")
+    );
+    let next = world.snapshot("c").await?;
+    assert_eq!(cost(&next).way, SnapshotWay::Follow);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_longer_than_the_server_keeps_the_past_converges() -> anyhow::Result<()> {
+    let (mongo, client) = loaded().await?;
+    let mut world = World::configured(Config {
+        snapshot_way: Some(SnapshotWay::Converge),
+        ..config()
+    })
+    .await?;
+    world.start();
+    world.attach("c", &mongo.uri(), Tier::M2).await?;
+    let state = sample::state(&client).await?;
+    let snapshot = world.snapshot("c").await?;
+    assert_eq!(cost(&snapshot).way, SnapshotWay::Converge);
+    assert_restores(&world, &client, &snapshot, &state).await
+}
