@@ -149,11 +149,11 @@ impl SnapshotWriter {
     /// Begins a collection; many may be open at a time, each holding up to one block and what is
     /// compared of the base.
     ///
-    /// Upon a base it is the base's collection of the same UUID; where one of the two has none, of
+    /// Upon a base it is compared with the base's collection of the same UUID, else with that of
     /// the same database, name and kind.
     pub fn collection(&self, entry: CollectionEntry) -> CollectionWriter {
         let index = self.shared.begin_collection();
-        let base = self.shared.base_of(&entry);
+        let base = self.shared.compared_with(&entry);
         CollectionWriter::new(
             self.shared.clone(),
             self.messages.clone(),
@@ -170,7 +170,7 @@ impl SnapshotWriter {
     /// [`CollectionManifest::can_be_edited`] says no of it, and with `Corrupt` or `Missing` where
     /// it is known to be damaged. The collection can be begun by a scan then.
     pub fn edit(&self, entry: CollectionEntry) -> Result<CollectionEditor, Error> {
-        let base = self.shared.base_of(&entry).ok_or_else(|| {
+        let base = self.shared.same_in_base(&entry).ok_or_else(|| {
             let reason = format!("{}.{} is not in the base", entry.database, entry.name);
             Error::invalid(reason)
         })?;
@@ -361,6 +361,10 @@ struct Finished {
     summary: CollectionSummary,
 }
 
+fn has_name_of(known: &CollectionManifest, entry: &CollectionEntry) -> bool {
+    (&known.database, &known.name, &known.kind) == (&entry.database, &entry.name, &entry.kind)
+}
+
 impl Shared {
     fn new(repository: Arc<Inner>, options: WriteOptions, base: Option<Manifest>) -> Shared {
         let workers = options.workers.max(1);
@@ -408,16 +412,25 @@ impl Shared {
         failure.unwrap_or_else(|| Error::invalid("the snapshot's writer is gone"))
     }
 
-    /// Returns what the base holds of a collection.
-    fn base_of(&self, entry: &CollectionEntry) -> Option<CollectionManifest> {
+    /// Returns the same collection in the base: that of the same UUID; where one of the two has
+    /// none, of the same name.
+    fn same_in_base(&self, entry: &CollectionEntry) -> Option<CollectionManifest> {
         let same = |known: &&CollectionManifest| match (known.uuid, entry.uuid) {
             (Some(known), Some(uuid)) => known == uuid,
-            _ => {
-                (&known.database, &known.name, &known.kind)
-                    == (&entry.database, &entry.name, &entry.kind)
-            }
+            _ => has_name_of(known, entry),
         };
         self.base.as_ref()?.collections.iter().find(same).cloned()
+    }
+
+    /// Returns what a collection's documents are compared with: the same collection in the base,
+    /// else the one that had its name, because what puts a collection in the place of another
+    /// (a restore, `$out`) brings many of its documents back.
+    fn compared_with(&self, entry: &CollectionEntry) -> Option<CollectionManifest> {
+        let named = || {
+            let mut known = self.base.as_ref()?.collections.iter();
+            known.find(|known| has_name_of(known, entry)).cloned()
+        };
+        self.same_in_base(entry).or_else(named)
     }
 
     /// Returns the snapshot that this one is written upon. A base that was only sealed under the

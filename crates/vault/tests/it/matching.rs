@@ -383,7 +383,7 @@ async fn a_base_whose_packs_were_swept_before_is_never_referred_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collection_of_another_uuid_under_the_same_name_is_a_new_one() {
+async fn a_collection_in_the_place_of_another_shares_its_documents_and_cannot_edit_it() {
     let (_, repository) = repository().await;
     let mut colls = one(kilobytes(50));
     let base = write_colls(&repository, 1, &colls, small(), None).await;
@@ -393,7 +393,11 @@ async fn a_collection_of_another_uuid_under_the_same_name_is_a_new_one() {
     colls[0].entry.name = "one".to_owned();
     colls[0].entry.uuid = Some([1; 16]);
     let next = write_colls(&repository, 3, &colls, small(), Some(&base)).await;
-    assert_eq!(next.totals.documents_shared, Some(0));
+    assert_eq!(next.totals.documents_shared, Some(50));
+    assert_holds(&repository, &next, &colls).await;
+    let writer = repository.begin_upon(small(), Some(&base));
+    let refused = writer.edit(colls[0].entry.clone()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid, "{refused}");
     colls[0].entry.uuid = None;
     let next = write_colls(&repository, 4, &colls, small(), Some(&base)).await;
     assert_eq!(next.totals.documents_shared, Some(50));
