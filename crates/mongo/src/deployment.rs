@@ -22,6 +22,9 @@ use crate::{catalog, describe, privilege, snapshot, target};
 pub struct ConnectOptions {
     /// How long to look for a server that answers, then and at every later command.
     pub server_selection_timeout: Duration,
+    /// How long a cursor may take for one reply. The driver has no limit of its own, and the system
+    /// notices a dead server only after a quarter of an hour; a slow disk must not look like one.
+    pub reply_timeout: Duration,
     /// Name under which the connections appear in the server's log.
     pub app_name: String,
 }
@@ -30,6 +33,7 @@ impl Default for ConnectOptions {
     fn default() -> Self {
         Self {
             server_selection_timeout: Duration::from_secs(10),
+            reply_timeout: Duration::from_secs(300),
             app_name: "regrow".to_owned(),
         }
     }
@@ -83,6 +87,7 @@ impl Deployment {
             server: Server {
                 client,
                 hosts: hosts.into(),
+                reply_timeout: options.reply_timeout,
             },
         })
     }

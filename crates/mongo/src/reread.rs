@@ -28,7 +28,9 @@ const ID_BYTES_MAX: usize = 1 << 20;
 /// How many single reads of a clustered collection are under way at a time.
 const AT_A_TIME: usize = 8;
 /// How many single reads share an item.
-const SINGLE_MAX: usize = 200;
+const SINGLE_MAX: usize = 500;
+/// At how many bytes of replies an item has enough.
+const SINGLE_BYTES_MAX: usize = 2 << 20;
 /// What stands before the value in an `_id` element after its type byte.
 const ID_NAME: &[u8] = b"_id\0";
 const UNDEFINED: u8 = 0x06;
@@ -179,16 +181,26 @@ impl Chunk {
 
 /// Reads the documents of a clustered collection, each by a command of its own.
 fn one_by_one(scan: Arc<Scan>, ids: Vec<Bytes>) -> RereadStream {
-    stream::iter(ids)
+    let reads = stream::iter(ids)
         .map(move |id| single(Arc::clone(&scan), id))
         .buffered(AT_A_TIME)
-        .try_ready_chunks(SINGLE_MAX)
-        .map_err(|chunk| chunk.1)
-        .map_ok(|read| {
-            let (ids, batches): (Vec<Bytes>, Vec<ScanBatch>) = read.into_iter().unzip();
-            (ids, ScanBatch::joined(&batches))
+        .boxed();
+    stream::try_unfold(reads, |mut reads| async move {
+        let (mut ids, mut batches, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while ids.len() < SINGLE_MAX && bytes < SINGLE_BYTES_MAX {
+            let Some((id, batch)) = reads.try_next().await? else {
+                break;
+            };
+            bytes += batch.bytes.len();
+            ids.push(id);
+            batches.push(batch);
+        }
+        Ok(match ids.is_empty() {
+            true => None,
+            false => Some(((ids, ScanBatch::joined(&batches)), reads)),
         })
-        .boxed()
+    })
+    .boxed()
 }
 
 async fn single(scan: Arc<Scan>, id: Bytes) -> Result<(Bytes, ScanBatch), Error> {

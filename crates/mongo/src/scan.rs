@@ -200,8 +200,10 @@ impl Scan {
         size: u32,
     ) -> Result<(RawBatchCursor, ScanBatch), Error> {
         let by_name = || self.find(selection, self.name.as_str().into(), size);
-        let opened = self.first(by_name(), size).await?;
+        let opened = self.first(by_name(), size).await;
+        // Also after an error: a name that stands for a view now refuses what a collection allows.
         self.prove_name(uuid).await?;
+        let opened = opened?;
         if !opened.1.documents.is_empty() {
             return Ok(opened);
         }

@@ -21,6 +21,8 @@ pub(crate) struct Server {
     pub(crate) client: Client,
     /// Host and port of each seed, comma separated.
     pub(crate) hosts: Arc<str>,
+    /// How long a cursor may take for one reply.
+    pub(crate) reply_timeout: Duration,
 }
 
 /// The error codes that this room tells apart
@@ -53,9 +55,6 @@ pub(crate) mod code {
 const TRIES_MAX: u32 = 6;
 /// How long to wait before the second try; each later wait is twice as long: 6.2 s in all.
 const RETRY_WAIT: Duration = Duration::from_millis(200);
-/// How long a cursor may take for one reply. The driver has no limit of its own, and the system
-/// notices a dead server only after a quarter of an hour; a slow disk must not look like one.
-const REPLY_LIMIT: Duration = Duration::from_secs(300);
 /// How much of the server's own words an error carries, in characters.
 const MESSAGE_CHARS_MAX: usize = 400;
 
@@ -144,9 +143,9 @@ impl Server {
             .run_raw_cursor_command(command)
             .with_options(options)
             .batch();
-        let opened = tokio::time::timeout(REPLY_LIMIT, opening).await;
+        let opened = tokio::time::timeout(self.reply_timeout, opening).await;
         opened
-            .map_err(|_| too_late(&doing))?
+            .map_err(|_| self.too_late(&doing))?
             .map_err(|error| self.translate(doing(), &error))
     }
 
@@ -156,8 +155,8 @@ impl Server {
         cursor: &mut RawBatchCursor,
         doing: impl Fn() -> String,
     ) -> Result<Option<RawBatch>, Error> {
-        match tokio::time::timeout(REPLY_LIMIT, cursor.next()).await {
-            Err(_) => Err(too_late(&doing)),
+        match tokio::time::timeout(self.reply_timeout, cursor.next()).await {
+            Err(_) => Err(self.too_late(&doing)),
             Ok(None) => Ok(None),
             Ok(Some(reply)) => reply
                 .map(Some)
@@ -197,6 +196,14 @@ impl Server {
         Ok((documents, time))
     }
 
+    fn too_late(&self, doing: impl Fn() -> String) -> Error {
+        let limit = self.reply_timeout;
+        Error::Network {
+            doing: doing(),
+            source: Cause::from_text(format!("no answer within {limit:?}")),
+        }
+    }
+
     /// Turns an error of the driver into one of ours without anything that could be a secret or a
     /// part of a document.
     pub(crate) fn translate(&self, doing: String, error: &mongodb::error::Error) -> Error {
@@ -228,13 +235,6 @@ impl Server {
                 what: Cause::of(error).to_string(),
             },
         }
-    }
-}
-
-fn too_late(doing: impl Fn() -> String) -> Error {
-    Error::Network {
-        doing: doing(),
-        source: Cause::from_text(format!("no answer within {REPLY_LIMIT:?}")),
     }
 }
 

@@ -155,6 +155,7 @@ impl Process {
         let options = ConnectOptions {
             server_selection_timeout: Duration::from_secs(1),
             app_name: "regrow scratch".to_owned(),
+            ..ConnectOptions::default()
         };
         let began = Instant::now();
         let mut last_error = None;

@@ -68,6 +68,7 @@ impl Changes {
             return Change::Unknown(reason);
         }
         let Some(uuid) = collection.uuid else {
+            // A view, which holds no document.
             return Change::Unchanged;
         };
         match self.ledger.collections.remove(&uuid) {
@@ -99,10 +100,12 @@ impl Changes {
     /// Tells whether writes to a collection of this kind leave no trace.
     fn never_followed(&self, collection: &Collection) -> Option<UnknownReason> {
         let is_stored = collection.kind != CollectionKind::View;
+        let has_uuid = collection.uuid.is_some();
         let has_id_index = collection.id_index.is_some() || collection.is_clustered();
         let is_hidden =
             self.way == FollowWay::ChangeStream && collection.storage_name().starts_with("system.");
-        let is_never = is_stored && (collection.is_capped() || !has_id_index || is_hidden);
+        let is_never =
+            is_stored && (collection.is_capped() || !has_uuid || !has_id_index || is_hidden);
         is_never.then_some(UnknownReason::NotFollowed)
     }
 

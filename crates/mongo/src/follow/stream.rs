@@ -26,7 +26,9 @@ const WAIT: Duration = Duration::from_millis(200);
 const STANDSTILL: Duration = Duration::from_secs(60);
 /// How far back an event is looked for that a later stream can begin after, in seconds; each step
 /// only reads what the one before did not find an event in.
-const LOOK_BACK_SECONDS: [u32; 6] = [1, 10, 100, 1_000, 10_000, 100_000];
+const LOOK_BACK_SECONDS: [u32; 7] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000];
+/// A longer token (it has the `_id` in it) is not kept: an earlier one does as well.
+const TOKEN_BYTES_MAX: usize = 64 << 10;
 
 fn doing() -> String {
     "read the change stream".to_owned()
@@ -43,8 +45,8 @@ fn lost<T>(reason: HistoryLost) -> Result<T, Error> {
     Err(Error::HistoryLost { reason })
 }
 
-/// Returns the token of the last event not later than `time`; none where there is none within a
-/// day, or where the user may not open a change stream.
+/// Returns the token of the last event not later than `time`; none where there is none within
+/// some days, or where the user may not open a change stream.
 pub(super) async fn proof(
     server: &Server,
     time: ClusterTime,
@@ -205,8 +207,10 @@ impl<'a> Reader<'a> {
         if let Some(ledger) = &mut self.ledger {
             found.note(ledger)?;
         }
-        let token = RawDocumentBuf::from_bytes(token.to_vec());
-        self.start = Start::After(token.map_err(|_| malformed("a token is no document"))?);
+        if token.len() <= TOKEN_BYTES_MAX {
+            let token = RawDocumentBuf::from_bytes(token.to_vec());
+            self.start = Start::After(token.map_err(|_| malformed("a token is no document"))?);
+        }
         self.entries_read += 1;
         Ok(true)
     }

@@ -145,7 +145,7 @@ pub(crate) async fn point(snapshot: &SourceSnapshot) -> anyhow::Result<ResumePoi
 /// How often the long mode looks; a few times otherwise.
 fn rounds() -> usize {
     let rounds = std::env::var("REGROW_FOLLOW_ROUNDS");
-    rounds.map_or(4, |text| text.parse().expect("a number"))
+    rounds.map_or(3, |text| text.parse().expect("a number"))
 }
 
 /// Takes snapshots one after the other while writers are at work; each must hold what a scan at its
@@ -160,7 +160,7 @@ async fn check_rounds(
     let mut round = 0;
     let mut lost = 0;
     while round < rounds() {
-        writers.advance(150).await?;
+        writers.advance(100).await?;
         let snapshot = source.begin_snapshot().await?;
         let tried = check_round(&snapshot, way, last.as_ref()).await;
         match tried {

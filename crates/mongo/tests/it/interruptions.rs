@@ -1,7 +1,10 @@
 //! A primary that steps down, a member that dies, a server that is started again, in the middle of
 //! a scan, of following and of reading again: the right result or an error that says to try again.
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use anyhow::{Context, ensure};
 use bson::{Document, RawDocumentBuf, doc, rawdoc};
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -186,5 +189,40 @@ async fn a_server_started_again_is_followed_and_its_cursors_are_not_trusted() ->
     collection.delete_one(doc! { "_id": 5 }).await?;
     let (mut changes, _) = source.changes_until_now(&since, &WIDE).await?;
     assert_eq!(changes.take(&orders), Change::Documents(ids(5..6)));
+    Ok(())
+}
+
+/// Sends a signal to a server; its process is stopped or goes on.
+fn signal(server: &RealMongo, name: &str) -> anyhow::Result<()> {
+    let pid = server.pid().context("it runs")?.to_string();
+    let sent = Command::new("kill").args([name, &pid]).status()?;
+    ensure!(sent.success(), "kill {name} {pid}: {sent}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_no_longer_answers_holds_nobody_up() -> anyhow::Result<()> {
+    let server = RealMongo::replica_set().start().await?;
+    insert(
+        &server.client().await?,
+        "shop",
+        "orders",
+        large(0..DOCUMENTS),
+    )
+    .await?;
+    let options = ConnectOptions {
+        reply_timeout: Duration::from_secs(2),
+        ..ConnectOptions::default()
+    };
+    let source = Deployment::connect(&server.uri().into(), options).await?;
+    let snapshot = source.begin_snapshot().await?;
+    let mut scan = snapshot.scan(&entry(snapshot.catalog(), "shop", "orders")?);
+    assert!(scan.try_next().await?.is_some());
+    signal(&server, "-STOP")?;
+    let waited = tokio::time::timeout(Duration::from_secs(60), scan.try_next()).await;
+    signal(&server, "-CONT")?;
+    let error = waited?.expect_err("nobody answered");
+    assert!(matches!(error, Error::Network { .. }), "{error}");
+    assert!(error.is_transient());
     Ok(())
 }

@@ -260,14 +260,20 @@ async fn a_collection_that_is_gone_is_never_reread_as_empty() -> anyhow::Result<
     for role in ["backup", "readAnyDatabase"] {
         server.create_user(role, "p", &[(role, "admin")]).await?;
         let source = connect_to(&server.uri_as(role, "p")).await?;
-        for remade in [false, true] {
+        for after in ["nothing", "another", "a view"] {
             insert(&client, "shop", "orders", numbered(0..10)).await?;
             let snapshot = source.begin_snapshot().await?;
             let orders = entry(snapshot.catalog(), "shop", "orders")?;
             let shop = client.database("shop");
             shop.collection::<Document>("orders").drop().await?;
-            if remade {
-                insert(&client, "shop", "orders", numbered(0..3)).await?;
+            match after {
+                "another" => insert(&client, "shop", "orders", numbered(0..3)).await?,
+                "a view" => {
+                    insert(&client, "shop", "others", numbered(0..3)).await?;
+                    let view = doc! { "viewOn": "others", "pipeline": [] };
+                    create(&client, "shop", "orders", view).await?;
+                }
+                _ => {}
             }
             let ids = [b"\x10_id\0\x01\0\0\0".to_vec()];
             let lost = reread(&snapshot, &orders, &ids).await;
@@ -278,7 +284,12 @@ async fn a_collection_that_is_gone_is_never_reread_as_empty() -> anyhow::Result<
                     ..
                 })
             );
-            assert!(is_lost, "{role}: {lost:?}");
+            assert!(is_lost, "{role}, {after}: {lost:?}");
+            let lost = scan(&snapshot, &orders).await;
+            assert!(
+                matches!(lost, Err(Error::SnapshotLost { .. })),
+                "{role}, {after}: {lost:?}"
+            );
             assert!(snapshot.finish().await.is_err());
             shop.drop().await?;
         }
