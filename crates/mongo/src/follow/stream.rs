@@ -4,7 +4,7 @@
 //! begin at a time: a server believes any time that its oplog reaches back to, also that of another
 //! history. So it begins after an event, which the server has to have. It shows neither time series
 //! nor `system.*` nor capped collections' own deletions: those are not followed this way. Nor does
-//! it show what the command `applyOps` writes; docs/operations.md says so.
+//! it show, before 6.1, what the command `applyOps` writes; docs/operations.md says so.
 use std::time::Duration;
 
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
