@@ -88,8 +88,9 @@ impl Collection {
 
 impl Collection {
     /// Tells whether the documents are stored by their `_id`, without an index of it: clustered
-    /// collections, and the buckets of time series.
-    pub(crate) fn is_clustered(&self) -> bool {
+    /// collections, and the buckets of time series. Reading one of them by its `_id` takes a
+    /// command of its own.
+    pub fn is_clustered(&self) -> bool {
         self.kind == CollectionKind::Timeseries
             || self.options.get_document("clusteredIndex").is_ok()
     }

@@ -238,7 +238,7 @@ async fn a_pass_is_made_exact_by_what_follows_it() -> anyhow::Result<()> {
         let source = connect_to(&server.uri_as(role, "p")).await?;
         let writers = Workload::start(&server.uri(), WorkloadOptions::new(seed)).await?;
         let mut exact = 0;
-        for _ in 0..50 {
+        for _ in 0..20 * rounds() {
             match converge(&source, &writers).await {
                 Ok(()) => exact += 1,
                 Err(error) if matches!(error.downcast_ref(), Some(Error::SnapshotLost { .. })) => {}

@@ -18,6 +18,8 @@ const REREAD_ALWAYS: u64 = 1_000;
 /// At most one in so many documents may have changed for reading them one by one to cost less than
 /// a scan: a document by its `_id` takes about eight times as long as one of a scan.
 const REREAD_ONE_IN: u64 = 8;
+/// The same where each takes a command of its own, which is about 35 times as long.
+const REREAD_ONE_IN_CLUSTERED: u64 = 35;
 
 /// A reading of all collections of a source into a writer.
 pub(super) struct Pass<'a> {
@@ -102,7 +104,11 @@ impl<'a> Pass<'a> {
     fn written(&mut self, collection: &Collection) -> Option<Vec<bytes::Bytes>> {
         let changes = self.changes.as_mut()?;
         let known = stored(self.base?, collection)?;
-        let worthwhile = REREAD_ALWAYS.max(known.documents / REREAD_ONE_IN);
+        let one_in = match collection.is_clustered() {
+            true => REREAD_ONE_IN_CLUSTERED,
+            false => REREAD_ONE_IN,
+        };
+        let worthwhile = REREAD_ALWAYS.max(known.documents / one_in);
         match changes.take(collection) {
             Change::Unchanged => Some(Vec::new()),
             Change::Documents(ids) if ids.len() as u64 <= worthwhile => Some(ids),
