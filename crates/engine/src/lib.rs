@@ -17,8 +17,16 @@ mod namespace;
 mod pump;
 mod reconcile;
 mod scratch;
+#[cfg(test)]
+#[path = "../tests/it/world.rs"]
+#[expect(dead_code, reason = "the tests beside the code need a part of it")]
+mod test_world;
 mod usecase;
 mod worker;
+
+/// So that what integration tests share can be used by those beside the code.
+#[cfg(test)]
+extern crate self as engine;
 
 use std::sync::Arc;
 

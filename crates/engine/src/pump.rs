@@ -19,7 +19,7 @@ use crate::lanes::Lanes;
 const INSERTS_IN_FLIGHT: usize = 2;
 
 /// Most bytes a collection's reader holds ahead of the inserts.
-const READ_AHEAD_BYTES: usize = 8 << 20;
+pub(crate) const READ_AHEAD_BYTES: usize = 8 << 20;
 
 /// Mean size of documents from which they count as large.
 const LARGE_BYTES: u64 = 256 << 10;

@@ -18,17 +18,17 @@ use crate::{Collection, Error};
 /// A writer into one collection; clones may be used side by side unless [`Loader::ordered`].
 #[derive(Clone)]
 pub struct Loader {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    server: Server,
-    database: String,
+pub(crate) struct Inner {
+    pub(crate) server: Server,
+    pub(crate) database: String,
     /// The collection that holds the documents.
-    name: String,
+    pub(crate) name: String,
     ordered: bool,
     /// Not for stored functions: they have no validator, and few roles may bypass it there.
-    bypass_validation: bool,
+    pub(crate) bypass_validation: bool,
 }
 
 /// How many bytes of documents one command carries, unless a single document is longer.
@@ -74,7 +74,7 @@ impl Loader {
 }
 
 /// Returns how many documents, at least one, go into the next command.
-fn fitting<D: AsRef<[u8]>>(documents: &[D]) -> usize {
+pub(crate) fn fitting<D: AsRef<[u8]>>(documents: &[D]) -> usize {
     let mut bytes = 0;
     for (count, document) in documents.iter().enumerate() {
         bytes += document.as_ref().len();
@@ -98,8 +98,9 @@ impl Inner {
         if rewritten.is_empty() {
             return Ok(());
         }
-        let repair = timestamp::repair_command(&self.name, &rewritten, self.bypass_validation)
-            .map_err(|what| self.invalid(what))?;
+        let repair =
+            timestamp::replace_command(&self.name, &rewritten, self.bypass_validation, false)
+                .map_err(|what| self.invalid(what))?;
         let reply = self.retried(&repair, "repair timestamps in").await?;
         self.refused(&reply, |_| true)?;
         match reply.get_i32("n") {
@@ -158,7 +159,11 @@ impl Inner {
         builder.finish()
     }
 
-    async fn retried(&self, command: &RawDocumentBuf, verb: &str) -> Result<Document, Error> {
+    pub(crate) async fn retried(
+        &self,
+        command: &RawDocumentBuf,
+        verb: &str,
+    ) -> Result<Document, Error> {
         let doing = || format!("{verb} {}", self.namespace());
         self.server
             .run_retried(&self.database, command, doing)
@@ -193,7 +198,11 @@ impl Inner {
     }
 
     /// Fails with the first write error whose code `counts`.
-    fn refused(&self, reply: &Document, counts: impl Fn(i32) -> bool) -> Result<(), Error> {
+    pub(crate) fn refused(
+        &self,
+        reply: &Document,
+        counts: impl Fn(i32) -> bool,
+    ) -> Result<(), Error> {
         let mut counted = errors(reply).filter(|error| counts(error.code));
         let Some(first) = counted.next() else {
             return Ok(());
@@ -211,18 +220,18 @@ impl Inner {
         })
     }
 
-    fn namespace(&self) -> String {
+    pub(crate) fn namespace(&self) -> String {
         format!("{}.{}", self.database, self.name)
     }
 
-    fn invalid(&self, what: Malformed) -> Error {
+    pub(crate) fn invalid(&self, what: Malformed) -> Error {
         Error::InvalidInput {
             namespace: self.namespace(),
             what: what.0.to_owned(),
         }
     }
 
-    fn malformed(&self, what: &str) -> Error {
+    pub(crate) fn malformed(&self, what: &str) -> Error {
         Error::InvalidReply {
             doing: format!("load {}", self.namespace()),
             what: what.to_owned(),
@@ -270,7 +279,7 @@ pub(crate) fn id_element(document: &[u8]) -> Result<&[u8], Malformed> {
 }
 
 /// Returns the value of `_id` of a document.
-fn id_of(document: &[u8]) -> Result<RawBsonRef<'_>, Malformed> {
+pub(crate) fn id_of(document: &[u8]) -> Result<RawBsonRef<'_>, Malformed> {
     let id = RawDocument::from_bytes(document).and_then(|document| document.get("_id"));
     id.ok()
         .flatten()

@@ -124,9 +124,37 @@ impl Target {
         Ok(own.whole)
     }
 
+    /// Drops what was loaded beside and removes the marker, although the restore did not end well:
+    /// for one that leaves every document either as it was or as it should be.
+    pub async fn give_up(&self) -> Result<(), Error> {
+        self.held().await?;
+        journal::undo(&self.server, &self.job).await?;
+        guard::remove(&self.server, &self.job).await
+    }
+
     /// Says that everything beside is whole and proved. There is no way back from here.
     pub async fn begin_flip(&self, moves: &mut [Move]) -> Result<(), Error> {
         self.held().await?;
+        self.identify(moves).await?;
+        journal::write(&self.server, &self.job, moves).await?;
+        let mark = Mark {
+            job: self.job.to_string(),
+            phase: Phase::Flipping,
+            whole: false,
+        };
+        guard::place(&self.server, &mark).await
+    }
+
+    /// Tells whether an earlier attempt of this job had begun its flip.
+    pub async fn is_flipping(&self) -> Result<bool, Error> {
+        let marks = guard::marks(&self.server).await?;
+        let is_own = |mark: &&Mark| mark.job == *self.job;
+        Ok(marks.iter().find(is_own).map(|own| own.phase) == Some(Phase::Flipping))
+    }
+
+    /// Notes what each collection beside is, so that it can be told once it has its name; fails
+    /// where one is gone.
+    pub async fn identify(&self, moves: &mut [Move]) -> Result<(), Error> {
         let mut by_database: BTreeMap<String, Vec<&mut Move>> = BTreeMap::new();
         for one in moves.iter_mut() {
             by_database
@@ -145,13 +173,7 @@ impl Target {
                 }
             }
         }
-        journal::write(&self.server, &self.job, moves).await?;
-        let mark = Mark {
-            job: self.job.to_string(),
-            phase: Phase::Flipping,
-            whole: false,
-        };
-        guard::place(&self.server, &mark).await
+        Ok(())
     }
 
     /// Lets a collection take its name from whatever has it. Doing it again is fine; not durable

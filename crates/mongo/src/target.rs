@@ -278,7 +278,8 @@ fn invalid(collection: &Collection, what: crate::raw::Malformed) -> Error {
     }
 }
 
-fn expires(index: &RawDocument) -> bool {
+/// Tells whether an index, or the options of a collection, let documents expire.
+pub(crate) fn expires(index: &RawDocument) -> bool {
     matches!(index.get(EXPIRY), Ok(Some(_)))
 }
 

@@ -24,15 +24,17 @@ pub(crate) fn is_rewritten(document: &[u8]) -> Result<bool, Malformed> {
     Ok(false)
 }
 
-/// Returns the command that replaces inserted documents by what they should be.
-pub(crate) fn repair_command(
+/// Returns the command that replaces documents by what they should be, or with `upsert` also adds
+/// those that are not there.
+pub(crate) fn replace_command(
     collection: &str,
     documents: &[&[u8]],
     bypass_validation: bool,
+    upsert: bool,
 ) -> Result<RawDocumentBuf, Malformed> {
     let mut updates = Vec::with_capacity(documents.len());
     for document in documents {
-        updates.push(repair(document)?);
+        updates.push(replacement(document, upsert)?);
     }
     let head = rawdoc! {
         "update": collection,
@@ -46,7 +48,7 @@ pub(crate) fn repair_command(
     Ok(builder.finish())
 }
 
-fn repair(document: &[u8]) -> Result<RawDocumentBuf, Malformed> {
+fn replacement(document: &[u8], upsert: bool) -> Result<RawDocumentBuf, Malformed> {
     let whole = |bytes: Vec<u8>| {
         RawDocumentBuf::from_bytes(bytes).map_err(|_| Malformed("a document is not valid BSON"))
     };
@@ -56,6 +58,7 @@ fn repair(document: &[u8]) -> Result<RawDocumentBuf, Malformed> {
     Ok(rawdoc! {
         "q": query.finish(),
         "u": [{ "$replaceWith": { "$literal": literal } }],
+        "upsert": upsert,
     })
 }
 

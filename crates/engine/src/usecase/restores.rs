@@ -216,6 +216,17 @@ impl Restores<'_> {
         source: &Cluster,
         target: &Cluster,
     ) -> Result<(), Error> {
+        let has_query = request
+            .selection
+            .as_ref()
+            .is_some_and(|one| one.query.is_some());
+        if has_query && request.mode == Some(RestoreMode::Safe) {
+            return Err(Error::ModeImpossible {
+                mode: RestoreMode::Safe,
+                reason: "documents that match a query are put among those that are there"
+                    .to_owned(),
+            });
+        }
         if request.mode != Some(RestoreMode::Rewind) {
             return Ok(());
         }

@@ -11,6 +11,8 @@ mod increments;
 mod interruptions;
 mod jobs;
 mod refusals;
+mod rewinds;
 mod schedule;
+mod selections;
 mod ways;
 mod world;

@@ -106,17 +106,7 @@ async fn flip(put: &Put<'_>, moves: &[Move]) -> Result<RestoreReport, Error> {
     for item in movable {
         rows.push(put.row(item, CollectionAction::Loaded));
     }
-    let mut all = Vec::new();
-    for item in others {
-        target.remove(&item.wanted).await?;
-        all.push(Loading {
-            item,
-            under: item.wanted.clone(),
-            action: CollectionAction::LoadedAtTheFlip,
-        });
-    }
-    put.load_all(&all).await?;
-    rows.extend(put.verify_all(&all).await?);
+    rows.extend(put.load_at_the_flip(&others).await?);
     rows.extend(put.put_views().await?);
     target.barrier().await?;
     target.require_flipped(moves).await?;

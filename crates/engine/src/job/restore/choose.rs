@@ -1,19 +1,84 @@
 //! Which mode a restore takes, and why.
 
-use model::{ChosenMode, RestoreMode};
+use model::{ChosenMode, RestoreJob, RestoreMode};
+use mongo::Deployment;
 
-use super::Error;
+use super::put::Put;
+use super::rewind::Cost;
+use super::{Error, rewind};
 
-/// Decides.
-pub(super) fn mode(asked: Option<RestoreMode>) -> Result<ChosenMode, Error> {
-    Ok(match asked {
-        Some(mode) => ChosenMode {
-            mode,
-            because: "it was asked for".to_owned(),
-        },
-        None => ChosenMode {
-            mode: RestoreMode::Safe,
-            because: "it is the safest".to_owned(),
-        },
+/// Decides; reads the source's history where that is worth it, and changes nothing.
+pub(super) async fn mode(
+    job: &RestoreJob,
+    put: &Put<'_>,
+    deployment: &Deployment,
+) -> Result<ChosenMode, Error> {
+    if put.target.is_flipping().await? {
+        return Ok(chosen(
+            RestoreMode::Safe,
+            "an earlier attempt had loaded and compared everything",
+        ));
+    }
+    if job
+        .selection
+        .as_ref()
+        .is_some_and(|one| one.query.is_some())
+    {
+        let because = "documents that match are put among those that are there";
+        return Ok(chosen(RestoreMode::InPlace, because));
+    }
+    match job.mode {
+        Some(RestoreMode::Rewind) => {
+            let cost = rewind::cost(put, deployment).await?;
+            cost.map_err(impossible)?;
+            Ok(chosen(RestoreMode::Rewind, "it was asked for"))
+        }
+        Some(mode) => Ok(chosen(mode, "it was asked for")),
+        None => cheapest(job, put, deployment).await,
+    }
+}
+
+async fn cheapest(
+    job: &RestoreJob,
+    put: &Put<'_>,
+    deployment: &Deployment,
+) -> Result<ChosenMode, Error> {
+    let safe = |because: String| Ok(chosen(RestoreMode::Safe, because));
+    if put.items.is_part {
+        return safe("only a part of the snapshot is put back".to_owned());
+    }
+    if job.target_cluster_id != job.cluster_id {
+        return safe("the target is not the cluster that the snapshot was taken from".to_owned());
+    }
+    match rewind::cost(put, deployment).await? {
+        Err(reason) => safe(reason),
+        Ok(cost) if cost.is_small => Ok(chosen(RestoreMode::Rewind, words(&cost))),
+        Ok(cost) => safe(format!("too much is different: {}", words(&cost))),
+    }
+}
+
+fn words(cost: &Cost) -> String {
+    let mut words = format!("{} documents were written since", cost.changed);
+    if cost.whole > 0 {
+        words.push_str(&format!(
+            ", and {} collections have to be loaded anew",
+            cost.whole
+        ));
+    }
+    words
+}
+
+fn chosen(mode: RestoreMode, because: impl Into<String>) -> ChosenMode {
+    ChosenMode {
+        mode,
+        because: because.into(),
+    }
+}
+
+/// Says that rewinding is not possible.
+pub(super) fn impossible(reason: String) -> Error {
+    Error::Refused(model::Error::ModeImpossible {
+        mode: RestoreMode::Rewind,
+        reason,
     })
 }

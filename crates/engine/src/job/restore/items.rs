@@ -4,7 +4,7 @@ use model::{Selection, selection};
 use mongo::{Catalog, Collection, CollectionKind};
 use vault::Manifest;
 
-use super::Error;
+use super::{Error, merge};
 use crate::namespace;
 
 /// One collection, view or time series that is put back.
@@ -80,7 +80,14 @@ pub(crate) fn check_selection(
     selection: &Selection,
 ) -> Result<(), model::Error> {
     let catalog = namespace::catalog(manifest).map_err(model::Error::internal)?;
-    targets(&catalog, selection).map(drop)
+    let targets = targets(&catalog, selection)?;
+    if merge::filter(selection)?.is_some() {
+        let chosen = catalog.collections.iter().zip(&targets);
+        for (collection, _) in chosen.filter(|(_, target)| target.is_some()) {
+            merge::check_matchable(collection)?;
+        }
+    }
+    Ok(())
 }
 
 fn targets(

@@ -17,9 +17,13 @@ use crate::pump::{PumpError, SharedCounter};
 
 mod beside;
 mod choose;
+#[cfg(test)]
+mod crash_tests;
 mod in_place;
 mod items;
+mod merge;
 mod put;
+mod rewind;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +44,12 @@ pub(crate) enum Error {
     Refused(#[from] model::Error),
     #[error("{namespace} is not what the snapshot holds: {what}")]
     Mismatch { namespace: String, what: String },
+    #[error(transparent)]
+    Match(#[from] mongo::MatchError),
+    #[error(
+        "{0}; some of the documents that match may have been put back, and nothing else changed"
+    )]
+    Partly(String),
     #[error("{0}; the target is as it was before the restore")]
     Untouched(String),
     #[error("{0}; what was loaded beside the target's data is dropped by the next restore")]
@@ -99,7 +109,9 @@ fn release_series(version: &str) -> Option<(u32, u32)> {
 
 /// A restore of which it is known what goes where and how; the target is untouched so far.
 pub(crate) struct Planned<'a> {
+    deployment: Deployment,
     put: Put<'a>,
+    filter: Option<mongo::Filter>,
     chosen: ChosenMode,
 }
 
@@ -118,8 +130,17 @@ pub(crate) async fn plan<'a>(
     deployment.require_target().await?;
     let held = deployment.target(&job.id.to_string()).await?;
     let put = Put::new(engine, manifest, items, held, counter);
-    let chosen = choose::mode(job.mode)?;
-    Ok(Planned { put, chosen })
+    let filter = match &job.selection {
+        Some(selection) => merge::filter(selection)?,
+        None => None,
+    };
+    let chosen = choose::mode(job, &put, &deployment).await?;
+    Ok(Planned {
+        deployment,
+        put,
+        filter,
+        chosen,
+    })
 }
 
 impl Planned<'_> {
@@ -132,10 +153,13 @@ impl Planned<'_> {
     pub(crate) async fn run(self) -> Result<RestoreReport, Error> {
         let (mode, because) = (self.chosen.mode, &self.chosen.because);
         tracing::info!(%mode, because, "restoring");
+        if let Some(filter) = &self.filter {
+            return merge::put(&self.put, filter).await;
+        }
         match self.chosen.mode {
             RestoreMode::Safe => beside::put(&self.put).await,
             RestoreMode::InPlace => in_place::put(&self.put).await,
-            RestoreMode::Rewind => Err(Error::Untouched("rewinding is not there yet".to_owned())),
+            RestoreMode::Rewind => rewind::put(&self.put, &self.deployment).await,
         }
     }
 }

@@ -38,23 +38,83 @@ impl<'a> Put<'a> {
         target: Target,
         counter: &'a SharedCounter,
     ) -> Self {
-        counter.reset();
-        let stored = items
-            .list
-            .iter()
-            .map(|item| &manifest.collections[item.place]);
-        let (documents, bytes) = stored.fold((0, 0), |(documents, bytes), stored| {
-            (documents + stored.documents, bytes + stored.bytes)
-        });
-        counter.set_total(documents, bytes);
-        Self {
+        let put = Self {
             engine,
             manifest,
             items,
             target,
             lanes: Lanes::new(engine.parts.config.cursors),
             counter,
+        };
+        counter.reset();
+        let (documents, bytes) = put.totals();
+        counter.set_total(documents, bytes);
+        put
+    }
+
+    /// Returns where to follow the source from to learn what changed since the snapshot.
+    pub(super) fn resume_point(&self) -> Option<&[u8]> {
+        self.manifest.resume_point.as_deref()
+    }
+
+    /// Returns documents and their bytes in all that is put back.
+    pub(super) fn totals(&self) -> (u64, u64) {
+        let stored = self.items.list.iter().map(|item| self.stored(item));
+        stored.fold((0, 0), |(documents, bytes), stored| {
+            (documents + stored.documents, bytes + stored.bytes)
+        })
+    }
+
+    /// Counts documents as done.
+    pub(super) fn count(&self, documents: u64, bytes: u64) {
+        self.counter.add(documents, bytes);
+    }
+
+    /// Loads collections beside, proves them there and lets each take its name; the target must be
+    /// marked as one that is being changed.
+    pub(super) async fn load_and_flip(
+        &self,
+        items: &[&Item],
+    ) -> Result<Vec<CollectionReport>, Error> {
+        let target = &self.target;
+        let wanted: Vec<Collection> = items.iter().map(|item| item.wanted.clone()).collect();
+        let mut moves = target.stage(&wanted, &target.catalog().await?).await?;
+        let all: Vec<Loading<'_>> = items
+            .iter()
+            .zip(&moves)
+            .map(|(item, one)| Loading {
+                item,
+                under: item.wanted.renamed(&one.beside),
+                action: CollectionAction::Loaded,
+            })
+            .collect();
+        self.load_all(&all).await?;
+        let rows = self.verify_all(&all).await?;
+        target.barrier().await?;
+        target.identify(&mut moves).await?;
+        for one in &moves {
+            target.flip(one).await?;
         }
+        target.require_flipped(&moves).await?;
+        Ok(rows)
+    }
+
+    /// Drops and loads what no server can rename.
+    pub(super) async fn load_at_the_flip(
+        &self,
+        items: &[&Item],
+    ) -> Result<Vec<CollectionReport>, Error> {
+        let mut all = Vec::new();
+        for item in items {
+            self.target.remove(&item.wanted).await?;
+            all.push(Loading {
+                item,
+                under: item.wanted.clone(),
+                action: CollectionAction::LoadedAtTheFlip,
+            });
+        }
+        self.load_all(&all).await?;
+        self.verify_all(&all).await
     }
 
     pub(super) fn stored(&self, item: &Item) -> &CollectionManifest {
