@@ -3,6 +3,7 @@
 //!
 //! Same style as the documented API. A connection string goes in and never comes out.
 
+pub mod drill;
 pub mod restore;
 pub mod retention;
 
@@ -18,6 +19,7 @@ use crate::link::Link;
 use crate::snapshot::SnapshotType;
 use crate::tenant::{DeliveryType, Status};
 
+pub use drill::{Drill, StartDrill};
 pub use restore::{CollectionAction, Rename, RestoreMode, Selection, StartRestore};
 
 /// What a cluster is treated as: which API shows it, which schedule it has.
@@ -105,10 +107,16 @@ pub struct ChangeCluster {
     /// Whether a serverless instance keeps its snapshots for 35 days.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub continuous_backup: Option<bool>,
+    /// Days between two drills; 0 for never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drill_every_days: Option<u32>,
     /// Whether removal is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub termination_protection: Option<bool>,
 }
+
+/// Most days between two drills.
+const DRILL_DAYS_MAX: u32 = 366;
 
 impl ChangeCluster {
     /// Reads the body.
@@ -116,9 +124,16 @@ impl ChangeCluster {
     /// # Errors
     /// What [`crate::body`] says of each fault.
     pub fn parse(bytes: &[u8]) -> Result<Self, ApiError> {
-        let mut body = Body::parse(bytes, &["continuousBackup", "terminationProtection"])?;
+        const DAYS: &str = "drillEveryDays";
+        let known = ["continuousBackup", DAYS, "terminationProtection"];
+        let mut body = Body::parse(bytes, &known)?;
+        let days = body.number(DAYS)?.map(|days| match u32::try_from(days) {
+            Ok(days) if days <= DRILL_DAYS_MAX => Ok(days),
+            _ => Err(ApiError::new(Code::InvalidAttribute, [DAYS])),
+        });
         Ok(Self {
             continuous_backup: body.flag("continuousBackup")?,
+            drill_every_days: days.transpose()?,
             termination_protection: body.flag("terminationProtection")?,
         })
     }
@@ -151,10 +166,28 @@ impl TakeSnapshot {
     }
 }
 
+/// What is in an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum DownloadFormat {
+    /// BSON and metadata, as `mongorestore` reads them; there at once.
+    Dump,
+    /// The files of a `--dbpath`; they are built first, and the link is there when that is done.
+    DataFiles,
+}
+
+const DOWNLOAD_FORMATS: [(&str, DownloadFormat); 2] = [
+    ("dump", DownloadFormat::Dump),
+    ("dataFiles", DownloadFormat::DataFiles),
+];
+
 /// The body of a request for a download of any cluster's snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StartDownload {
+    /// What the archive is to have; what the service is configured for when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<DownloadFormat>,
     /// Names the snapshot.
     pub snapshot_id: Id,
 }
@@ -165,8 +198,9 @@ impl StartDownload {
     /// # Errors
     /// What [`crate::body`] says of each fault.
     pub fn parse(bytes: &[u8]) -> Result<Self, ApiError> {
-        let mut body = Body::parse(bytes, &["snapshotId"])?;
+        let mut body = Body::parse(bytes, &["format", "snapshotId"])?;
         Ok(Self {
+            format: body.choice("format", &DOWNLOAD_FORMATS)?,
             snapshot_id: required(body.id("snapshotId")?, "snapshotId")?,
         })
     }
@@ -181,12 +215,18 @@ pub struct Cluster {
     pub continuous_backup: bool,
     /// When the cluster was attached.
     pub create_date: Date,
+    /// Days between two drills that are asked for by themselves; absent for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill_every_days: Option<u32>,
     /// Names the cluster's project.
     pub group_id: Id,
     /// Addresses of the servers.
     pub hosts: Vec<String>,
     /// Names the cluster.
     pub id: Id,
+    /// The newest drill that has ended, without its report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_drill: Option<Drill>,
     /// The cluster itself, its restores and its snapshots.
     #[serde(default)]
     pub links: Vec<Link>,

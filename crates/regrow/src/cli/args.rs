@@ -83,10 +83,20 @@ pub(super) enum Command {
     Snapshot(InProject<SnapshotCommand>),
     /// Put a snapshot onto a cluster, and see how restores went.
     Restore(InProject<RestoreCommand>),
-    /// Save a snapshot as a .tar.gz that `mongorestore` reads.
+    /// Prove that a snapshot can be restored, by restoring it and comparing all of it.
+    ///
+    /// Where the service has a `mongod` of its own (scratch.mongod in its configuration), it
+    /// starts a server for the drill and throws it away; otherwise name another cluster with
+    /// `--target`, which is overwritten and left empty. `regrow cluster set --drill-every-days`
+    /// makes it a habit, and `regrow cluster show` has the last result.
+    ///
+    /// For example: `regrow drill shop --wait`
+    Drill(InProject<DrillCommand>),
+    /// Save a snapshot as a .tar.gz that `mongorestore` reads, or as data files.
     ///
     /// The file appears under its name only when it is complete. Unpack it, then run
-    /// `mongorestore dump/`; RESTORE.txt in the archive has the details.
+    /// `mongorestore dump/`, or `mongod --dbpath data`; RESTORE.txt in the archive has the
+    /// details.
     Download(InProject<Download>),
     /// Give up the snapshots that a cluster's policy does not keep.
     ///
@@ -316,6 +326,10 @@ pub(super) struct Options {
     #[arg(long, value_name = "true|false", hide_possible_values = true)]
     pub(super) continuous_backup: Option<bool>,
 
+    /// How many days apart drills are asked for by themselves; 0 for never.
+    #[arg(long, value_name = "DAYS")]
+    pub(super) drill_every_days: Option<u32>,
+
     /// Whether removal is refused.
     #[arg(long, value_name = "true|false", hide_possible_values = true)]
     pub(super) termination_protection: Option<bool>,
@@ -390,6 +404,63 @@ pub(super) struct Prune {
 }
 
 #[derive(Debug, Args)]
+#[command(subcommand_negates_reqs = true)]
+pub(super) struct DrillCommand {
+    #[command(subcommand)]
+    pub(super) action: Option<DrillAction>,
+
+    #[command(flatten)]
+    pub(super) start: StartDrill,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DrillAction {
+    /// List a cluster's drills, newest first.
+    List {
+        /// Name of the cluster.
+        cluster: String,
+    },
+    /// Show one drill, with what it found when it compared.
+    Show {
+        /// Name of the cluster.
+        cluster: String,
+        /// Id of the drill.
+        drill: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StartDrill {
+    /// Name of the cluster that the snapshot was taken from.
+    #[arg(required = true)]
+    pub(super) cluster: Option<String>,
+
+    /// Id of the snapshot [default: the newest one that is complete].
+    #[arg(long, value_name = "ID")]
+    pub(super) snapshot: Option<String>,
+
+    /// Another cluster to overwrite and empty, instead of a server that is thrown away.
+    #[arg(long, value_name = "CLUSTER")]
+    pub(super) target: Option<String>,
+
+    #[command(flatten)]
+    pub(super) yes: Yes,
+
+    /// Wait until the drill has ended; fails if it failed.
+    #[arg(long)]
+    pub(super) wait: bool,
+}
+
+/// What is in an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum DownloadFormat {
+    /// For `mongorestore`.
+    Dump,
+    /// For `mongod --dbpath`.
+    DataFiles,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Download {
     /// Name of the cluster that the snapshot was taken from.
     pub(super) cluster: String,
@@ -401,6 +472,16 @@ pub(super) struct Download {
     /// Where to save it, or - for standard output.
     #[arg(long, value_name = "FILE")]
     pub(super) to: PathBuf,
+
+    /// What to save: a dump for `mongorestore`, there at once, or data files for
+    /// `mongod --dbpath`, which the service builds first [default: as it is configured].
+    #[arg(
+        long,
+        value_enum,
+        value_name = "dump|data-files",
+        hide_possible_values = true
+    )]
+    pub(super) format: Option<DownloadFormat>,
 
     /// Replace the file if there is one already.
     #[arg(long)]

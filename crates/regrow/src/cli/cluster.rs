@@ -6,9 +6,11 @@ use secrecy::ExposeSecret as _;
 
 use super::args::{AddCluster, ClusterAction, SetCluster, Tier, Yes};
 use super::confirm::confirm;
+use super::drill;
 use super::exit::Failure;
 use super::output::{Facts, Table};
 use super::session::{Session, read_secret};
+use super::snapshot::status;
 
 pub(super) async fn run(action: ClusterAction, session: &Session) -> Result<(), Failure> {
     match action {
@@ -69,7 +71,15 @@ async fn list(session: &Session) -> Result<(), Failure> {
     let path = session.in_project("/clusters").await?;
     let clusters: Vec<Cluster> = session.client.list(&path).await?;
     session.output.list(&clusters, |clusters| {
-        let columns = ["NAME", "TIER", "STATE", "MONGODB", "REPLICA SET", "HOSTS"];
+        let columns = [
+            "NAME",
+            "TIER",
+            "STATE",
+            "MONGODB",
+            "REPLICA SET",
+            "HOSTS",
+            "LAST DRILL",
+        ];
         let mut table = Table::new(
             &columns,
             "no clusters yet; add one: regrow cluster add --help",
@@ -85,6 +95,13 @@ async fn list(session: &Session) -> Result<(), Failure> {
                     .clone()
                     .unwrap_or_else(|| "standalone".to_owned()),
                 cluster.hosts.join(","),
+                cluster.last_drill.as_ref().map_or_else(
+                    || "-".to_owned(),
+                    |drill| {
+                        let ended = drill.finished_at.unwrap_or(drill.created_at);
+                        format!("{} {ended}", status(drill.status))
+                    },
+                ),
             ]);
         }
         table
@@ -94,6 +111,7 @@ async fn list(session: &Session) -> Result<(), Failure> {
 async fn set(command: SetCluster, session: &Session) -> Result<(), Failure> {
     let body = ChangeCluster {
         continuous_backup: command.options.continuous_backup,
+        drill_every_days: command.options.drill_every_days,
         termination_protection: command.options.termination_protection,
     };
     let path = session.in_cluster(&command.cluster, "").await?;
@@ -136,6 +154,16 @@ fn facts(cluster: &Cluster) -> Facts {
         )
         .fact("hosts", cluster.hosts.join(","))
         .fact("attached", cluster.create_date)
+        .maybe(
+            "drills",
+            cluster
+                .drill_every_days
+                .map(|days| format!("every {days} days")),
+        )
+        .maybe(
+            "last drill",
+            cluster.last_drill.as_ref().map(drill::in_short),
+        )
         .maybe(
             "continuous",
             cluster

@@ -8,16 +8,16 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use api::Id;
-use api::regrow::{Restore, StartDownload};
+use api::regrow::{DownloadFormat as WireFormat, Restore, StartDownload};
 use serde::Serialize;
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncWrite, BufWriter};
 
-use super::args::Download;
+use super::args::{Download, DownloadFormat};
 use super::exit::{Exit, Failure};
 use super::output::{Facts, size};
 use super::session::Session;
-use super::watch::Bar;
+use super::watch::{self, Bar};
 use crate::client::ClientError;
 
 /// Bytes that are written at a time.
@@ -76,10 +76,16 @@ async fn fetch(
     let cluster = &command.cluster;
     let snapshot_id = session.snapshot(cluster, &command.snapshot).await?.id;
     let path = session.in_cluster(cluster, "/downloads").await?;
-    let job: Restore = session
-        .client
-        .post(&path, &StartDownload { snapshot_id })
-        .await?;
+    let format = command.format.map(|format| match format {
+        DownloadFormat::Dump => WireFormat::Dump,
+        DownloadFormat::DataFiles => WireFormat::DataFiles,
+    });
+    let body = StartDownload {
+        format,
+        snapshot_id,
+    };
+    let job: Restore = session.client.post(&path, &body).await?;
+    let job = built(cluster, job, session).await?;
     let link = job.snapshot_url.as_deref().ok_or_else(|| {
         Failure::new(Exit::Unexpected, format!("download {} has no link", job.id))
     })?;
@@ -96,6 +102,20 @@ async fn fetch(
         size_bytes,
         snapshot_id,
     })
+}
+
+/// Waits for an archive that has to be built before it can be had.
+async fn built(cluster: &str, job: Restore, session: &Session) -> Result<Restore, Failure> {
+    if job.snapshot_url.is_some() {
+        return Ok(job);
+    }
+    let path = format!("/restores/{}", job.id);
+    let path = session.in_cluster(cluster, &path).await?;
+    let what = format!("archive {}", job.id);
+    let again = format!("regrow restore watch {cluster} {}", job.id);
+    let job: Restore = watch::until_ended(session, &path, &what, &again).await?;
+    watch::require_success(&job, &what)?;
+    Ok(job)
 }
 
 /// A file that is not whole yet; this process alone writes it.
@@ -170,5 +190,5 @@ fn facts(downloaded: &Downloaded) -> Facts {
         .fact("size", size(downloaded.size_bytes))
         .fact("snapshot", downloaded.snapshot_id)
         .fact("unpack", format!("tar -xzf {}", downloaded.file))
-        .fact("restore", "mongorestore dump/")
+        .fact("restore", "see RESTORE.txt in it")
 }

@@ -10,6 +10,7 @@ mod cluster;
 mod completions;
 mod confirm;
 mod download;
+mod drill;
 mod exit;
 mod init;
 mod key;
@@ -110,6 +111,9 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Restore(InProject { service, command }) => {
             restore::run(command.action, &Session::new(service, output)?).await
         }
+        Command::Drill(InProject { service, command }) => {
+            drill::run(command, &Session::new(service, output)?).await
+        }
         Command::Download(InProject { service, command }) => {
             download::run(command, &Session::new(service, output)?).await
         }
@@ -133,7 +137,9 @@ mod tests {
     use clap::CommandFactory as _;
     use clap::error::ErrorKind;
 
-    use super::args::{Arguments, ClusterAction, Command, RestoreAction, SnapshotAction, Tier};
+    use super::args::{
+        Arguments, ClusterAction, Command, DrillAction, RestoreAction, SnapshotAction, Tier,
+    };
     use super::{Format, parse};
 
     fn read(line: &str) -> Arguments {
@@ -188,6 +194,22 @@ mod tests {
         };
         assert!(start.yes.yes && start.wait);
         read("download shop --snapshot 5cc9b501e5dc7c8ab1e45d65 --to x.tar.gz --output json");
+        read("download shop --snapshot latest --to x.tar.gz --format data-files");
+        let drill = read("drill shop --target spare --yes --wait");
+        let Command::Drill(drill) = drill.command else {
+            panic!("another command")
+        };
+        assert_eq!(drill.command.start.cluster.as_deref(), Some("shop"));
+        assert!(drill.command.action.is_none());
+        let list = read("drill list shop --url http://h:1");
+        let Command::Drill(list) = list.command else {
+            panic!("another command")
+        };
+        assert!(matches!(
+            list.command.action,
+            Some(DrillAction::List { .. })
+        ));
+        read("cluster set shop --drill-every-days 7");
         read("check --read-data --data-dir D");
         read("completions bash");
         read("openapi");
@@ -255,6 +277,7 @@ mod tests {
             "snapshot",
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
         );
+        check_refused("drill", ErrorKind::MissingRequiredArgument);
         check_refused("fly", ErrorKind::InvalidSubcommand);
     }
 }

@@ -281,7 +281,7 @@ fn facts(restore: &Restore) -> Facts {
 }
 
 /// Adds what was done, and what the comparison of target and snapshot found.
-fn compared(facts: Facts, report: &[CollectionReport]) -> Facts {
+pub(super) fn compared(facts: Facts, report: &[CollectionReport]) -> Facts {
     let there = |row: &&CollectionReport| row.action != CollectionAction::Dropped;
     let equal = report
         .iter()

@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use api::regrow::{Progress, Restore, Snapshot};
+use api::regrow::{Drill, Progress, Restore, Snapshot};
 use api::tenant::Status;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::de::DeserializeOwned;
@@ -39,6 +39,20 @@ pub(super) trait Job: DeserializeOwned {
 }
 
 impl Job for Snapshot {
+    fn status(&self) -> Status {
+        self.status
+    }
+
+    fn progress(&self) -> Option<&Progress> {
+        self.progress.as_ref()
+    }
+
+    fn failure(&self) -> Option<&str> {
+        self.failure_reason.as_deref()
+    }
+}
+
+impl Job for Drill {
     fn status(&self) -> Status {
         self.status
     }

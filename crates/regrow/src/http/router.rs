@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use super::error::{Answer, Failure};
 use super::extract::{Filters, Target};
 use super::routes::{
-    clusters, downloads, groups, health, key_access_list, org_keys, orgs, own_clusters,
+    clusters, downloads, groups, health, key_access_list, org_keys, orgs, own_clusters, own_drills,
     own_restores, own_retention, own_snapshots, project_access_list, project_keys, root,
     serverless, serverless_restores, serverless_snapshots, tenant_restores, tenant_snapshots,
 };
@@ -116,6 +116,8 @@ fn own() -> OpenApiRouter<Service> {
         .routes(routes!(own_restores::list, own_restores::restore))
         .routes(routes!(own_restores::get))
         .routes(routes!(own_restores::download))
+        .routes(routes!(own_drills::list, own_drills::start))
+        .routes(routes!(own_drills::get))
 }
 
 /// Returns the OpenAPI document as the routes alone make it.

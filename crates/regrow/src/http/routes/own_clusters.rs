@@ -2,14 +2,15 @@
 
 use api::List;
 use api::link::{self, Link};
-use api::regrow::{AttachCluster, ChangeCluster, Cluster, Tier};
+use api::regrow::{AttachCluster, ChangeCluster, Cluster, Drill, Tier};
 use axum::http::StatusCode;
 use engine::ClusterOptions;
+use model::{Listed, RestoreJob};
 
-use super::super::error::{Answer, attach as attach_to};
+use super::super::error::{Answer, Failure, attach as attach_to};
 use super::super::extract::{Ask, Payload, Place, project_id};
 use super::super::respond::nothing;
-use super::{date, state_name, wire_id};
+use super::{date, own_drills, state_name, wire_id};
 
 /// Returns the clusters of one project, whatever their tier.
 #[utoipa::path(
@@ -27,7 +28,12 @@ pub(crate) async fn list(ask: Ask, Place(group): Place<String>) -> Answer {
         .clusters()
         .list(ask.caller(), project, None, ask.page())
         .await?;
-    ask.list(listed, |cluster| wire(&ask, &cluster))
+    let mut items = Vec::new();
+    for cluster in listed.items {
+        items.push(with_drill(&ask, cluster).await?);
+    }
+    let total = listed.total;
+    ask.list(Listed { items, total }, |item| wire(&ask, &item))
 }
 
 /// Returns one cluster.
@@ -46,7 +52,7 @@ pub(crate) async fn get(ask: Ask, Place((group, name)): Place<(String, String)>)
         .clusters()
         .get(ask.caller(), project, &name, None)
         .await?;
-    ask.found(&wire(&ask, &cluster))
+    ask.found(&wire(&ask, &with_drill(&ask, cluster).await?))
 }
 
 /// Attaches a deployment, once it was reached and its user was found able to back it up.
@@ -71,10 +77,8 @@ pub(crate) async fn attach(
         .clusters()
         .attach(ask.caller(), project, request)
         .await;
-    ask.one(
-        StatusCode::CREATED,
-        &wire(&ask, &attached.map_err(attach_to(project))?),
-    )
+    let attached = attached.map_err(attach_to(project))?;
+    ask.one(StatusCode::CREATED, &wire(&ask, &(attached, None)))
 }
 
 /// Changes options of one cluster.
@@ -97,13 +101,13 @@ pub(crate) async fn change(
     let options = ClusterOptions {
         continuous_backup: request.continuous_backup,
         termination_protection: request.termination_protection,
-        drill_every_days: None,
+        drill_every_days: request.drill_every_days,
     };
     let clusters = ask.engine().clusters();
     let cluster = clusters
         .set_options(ask.caller(), project, &name, None, options)
         .await?;
-    ask.found(&wire(&ask, &cluster))
+    ask.found(&wire(&ask, &with_drill(&ask, cluster).await?))
 }
 
 /// Detaches one cluster: its snapshots and jobs go, the deployment is not touched.
@@ -139,14 +143,30 @@ fn read(request: AttachCluster) -> engine::AttachCluster {
     }
 }
 
-fn wire(ask: &Ask, cluster: &model::Cluster) -> Cluster {
+/// A cluster with its newest drill that has ended.
+type WithDrill = (model::Cluster, Option<RestoreJob>);
+
+async fn with_drill(ask: &Ask, cluster: model::Cluster) -> Result<WithDrill, Failure> {
+    let drill = ask.engine().drills().last(&cluster).await?;
+    Ok((cluster, drill))
+}
+
+fn wire(ask: &Ask, (cluster, drill): &WithDrill) -> Cluster {
+    let last_drill = drill
+        .as_ref()
+        .map(|drill| own_drills::wire(ask, drill, None));
     let url = ask.own_cluster_url(cluster.project_id, &cluster.name);
     Cluster {
         continuous_backup: cluster.continuous_backup,
         create_date: date(cluster.created_at),
+        drill_every_days: cluster.drill_every_days,
         group_id: wire_id!(cluster.project_id),
         hosts: cluster.hosts.clone(),
         id: wire_id!(cluster.id),
+        last_drill: last_drill.map(|drill| Drill {
+            report: None,
+            ..drill
+        }),
         links: vec![
             Link::to_self(url.clone()),
             Link::new(link::RESTORE_JOBS, format!("{url}/restores")),

@@ -3,8 +3,8 @@
 use api::List;
 use api::link::{self, Link};
 use api::regrow::{
-    CollectionAction, CollectionReport, Rename, Restore, RestoreMode, Selection, StartDownload,
-    StartRestore,
+    CollectionAction, CollectionReport, DownloadFormat, Rename, Restore, RestoreMode, Selection,
+    StartDownload, StartRestore,
 };
 use api::tenant::DeliveryType;
 use axum::http::StatusCode;
@@ -90,7 +90,7 @@ pub(crate) async fn restore(
     ask.one(StatusCode::CREATED, &wire(&ask, &job, None))
 }
 
-/// Offers one snapshot for download; the answer has the link.
+/// Offers one snapshot for download; the answer has the link, unless data files have to be built.
 #[utoipa::path(
     post,
     path = "/groups/{groupId}/clusters/{clusterName}/downloads",
@@ -106,11 +106,16 @@ pub(crate) async fn download(
     Payload(body): Payload,
 ) -> Answer {
     let project = project_id(&group)?;
-    let snapshot = snapshot_of(StartDownload::parse(&body)?.snapshot_id);
+    let body = StartDownload::parse(&body)?;
+    let snapshot = snapshot_of(body.snapshot_id);
+    let format = body.format.map(|format| match format {
+        DownloadFormat::Dump => engine::DownloadFormat::Dump,
+        DownloadFormat::DataFiles => engine::DownloadFormat::DataFiles,
+    });
     let offered = ask
         .engine()
         .restores()
-        .download(ask.caller(), project, &name, None, snapshot, None)
+        .download(ask.caller(), project, &name, None, snapshot, format)
         .await;
     let (_, job) = offered.map_err(download_of(serverless))?;
     ask.one(StatusCode::CREATED, &wire(&ask, &job, None))
@@ -162,7 +167,7 @@ fn wire(ask: &Ask, job: &RestoreJob, now: Option<model::Progress>) -> Restore {
     }
 }
 
-fn row(collection: &model::CollectionReport) -> CollectionReport {
+pub(super) fn row(collection: &model::CollectionReport) -> CollectionReport {
     CollectionReport {
         action: match collection.action {
             model::CollectionAction::Loaded => CollectionAction::Loaded,

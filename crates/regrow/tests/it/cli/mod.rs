@@ -3,6 +3,7 @@
 mod access;
 mod check;
 mod crash;
+mod drills;
 mod journey;
 mod printed;
 mod refusals;

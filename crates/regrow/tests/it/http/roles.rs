@@ -77,7 +77,7 @@ const TABLE: [(&str, Needs); 45] = [
     ("detachCluster", Needs::Owner),
 ];
 
-const OWN_TABLE: [(&str, Needs); 10] = [
+const OWN_TABLE: [(&str, Needs); 13] = [
     ("listSnapshots", Reader),
     ("takeSnapshot", Needs::Owner),
     ("getSnapshot", Reader),
@@ -88,6 +88,9 @@ const OWN_TABLE: [(&str, Needs); 10] = [
     ("startRestore", Needs::Owner),
     ("getRestore", Reader),
     ("startDownload", Needs::Owner),
+    ("listDrills", Reader),
+    ("startDrill", Needs::Owner),
+    ("getDrill", Reader),
 ];
 
 struct Request {
