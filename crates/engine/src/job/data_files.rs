@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use model::{RestoreJob, RestoreReport, Snapshot};
@@ -82,7 +83,9 @@ impl Pack {
     }
 
     fn pack(&self, given_up: &CancellationToken) -> io::Result<()> {
-        let mut file = File::create(&self.part)?;
+        let mut options = File::options();
+        options.create(true).truncate(true).write(true).mode(0o600);
+        let mut file = options.open(&self.part)?;
         data_files::pack(&self.files.data(), &self.contents, |piece| {
             if given_up.is_cancelled() {
                 return Err(io::Error::other("given up"));
