@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
+use bson::{Document, doc};
 use futures::TryStreamExt;
 use mongo::{
-    Change, ChangeLimits, Changes, Collection, CollectionKind, Deployment, Error, FollowWay,
-    ResumePoint, SourceSnapshot,
+    Change, ChangeLimits, Changes, ClusterTime, Collection, CollectionKind, Deployment, Error,
+    FollowWay, HistoryLost, ResumePoint, SourceSnapshot,
 };
 use testkit::RealMongo;
 use testkit::workload::{Workload, WorkloadOptions};
@@ -152,6 +153,7 @@ fn rounds() -> usize {
 /// time finds.
 async fn check_rounds(
     source: &Deployment,
+    root: &mongodb::Client,
     way: FollowWay,
     writers: &Workload,
 ) -> anyhow::Result<Tally> {
@@ -176,10 +178,28 @@ async fn check_rounds(
                 lost += 1;
                 ensure!(lost < 200, "{error:#}");
             }
+            // In the long mode the writers may come round the oplog; then it has to be true.
+            Err(error) if is_rolled_over(&error) => {
+                let (since, _) = last.take().context("there was a point")?;
+                let oldest = oldest_entry(root).await?;
+                ensure!(oldest > since.time(), "{error:#}, but {oldest} is there");
+            }
             Err(error) => return Err(error.context(format!("round {round}, {way:?}"))),
         }
     }
     Ok(sum)
+}
+
+fn is_rolled_over(error: &anyhow::Error) -> bool {
+    let reason = HistoryLost::RolledOver;
+    matches!(error.downcast_ref(), Some(Error::HistoryLost { reason: found }) if *found == reason)
+}
+
+async fn oldest_entry(root: &mongodb::Client) -> anyhow::Result<ClusterTime> {
+    let oplog = root.database("local").collection::<Document>("oplog.rs");
+    let oldest = oplog.find_one(doc! {}).sort(doc! { "$natural": 1 }).await?;
+    let oldest = oldest.context("the oplog has entries")?;
+    Ok(oldest.get_timestamp("ts")?.into())
 }
 
 async fn check_round(
@@ -210,7 +230,7 @@ async fn check_way(role: &str, way: FollowWay, seed: u64) -> anyhow::Result<()> 
         .await?;
     let source = connect_to(&server.uri_as("source", "p")).await?;
     let writers = Workload::start(&server.uri(), WorkloadOptions::new(seed)).await?;
-    let tally = check_rounds(&source, way, &writers).await?;
+    let tally = check_rounds(&source, &server.client().await?, way, &writers).await?;
     let report = writers.stop().await?;
     ensure!(
         tally.reread > rounds(),
