@@ -463,3 +463,44 @@ async fn a_scan_that_is_dropped_closes_its_cursor() -> anyhow::Result<()> {
     })
     .await
 }
+
+#[tokio::test]
+async fn an_index_that_is_still_being_built_is_not_there_yet() -> anyhow::Result<()> {
+    let mut set = RealMongo::replica_set().start_three().await?;
+    let client = set.client().await?;
+    insert(&client, "shop", "orders", numbered(0..100)).await?;
+    // Builds wait for every member that votes: this one ends when the member is back, and fails,
+    // since a text is there twice.
+    let secondary = (set.primary().await? + 1) % 3;
+    set.kill(secondary);
+    let shop = client.database("shop");
+    let unique = doc! { "key": { "text": 1 }, "name": "by_text", "unique": true };
+    let build = doc! { "createIndexes": "orders", "indexes": [unique] };
+    let building = tokio::spawn({
+        let shop = shop.clone();
+        async move { shop.run_command(build).await }
+    });
+    wait_for(LIMIT, "the build to be listed", || async {
+        let list = doc! { "listIndexes": "orders" };
+        let listed = shop.run_command(list).await;
+        let listed = listed.map_err(|error| error.to_string())?;
+        match listed.to_string().contains("by_text") {
+            true => Ok(()),
+            false => Err(listed.to_string()),
+        }
+    })
+    .await?;
+    let deployment = connect_to(&set.uri()).await?;
+    let names = async || {
+        let snapshot = deployment.begin_snapshot().await?;
+        let orders = entry(snapshot.catalog(), "shop", "orders")?;
+        let indexes = orders.indexes.iter();
+        let names: Result<Vec<_>, _> = indexes.map(|index| index.get_str("name")).collect();
+        anyhow::Ok(names?.join(" "))
+    };
+    assert_eq!(names().await?, "_id_");
+    set.restart(secondary).await?;
+    ensure!(building.await?.is_err(), "the texts are not unique");
+    assert_eq!(names().await?, "_id_");
+    Ok(())
+}
