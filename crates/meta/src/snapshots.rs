@@ -1,5 +1,6 @@
 //! Snapshots, from the request to the deletion.
 
+use model::policy::SET_BACK_MS;
 use model::{
     Actor, ClusterId, ClusterTime, Consistency, Error, Job, JobKind, Lease, Listed, Page, Snapshot,
     SnapshotId, SnapshotOutcome, Status, Timestamp, Trigger,
@@ -25,7 +26,8 @@ impl Meta {
     /// Stores a pending snapshot and its job.
     ///
     /// Fails with `SnapshotInProgress` for a second on-demand one of a cluster, and with
-    /// `Stale` for a scheduled one that is not due later than the latest stored before.
+    /// `Stale` for a scheduled one that is not due later than the latest stored before, unless
+    /// that one is so far ahead of the job's creation that a wrong clock must have noted it.
     pub async fn snapshot_request(
         &self,
         snapshot: &Snapshot,
@@ -260,7 +262,7 @@ pub(crate) async fn insert(
 ) -> Result<(), Error> {
     let cluster = clusters::require(change.connection(), snapshot.cluster_id).await?;
     if snapshot.trigger == Trigger::Scheduled {
-        advance_schedule(change.connection(), snapshot).await?;
+        advance_schedule(change.connection(), snapshot, job.created_at).await?;
     }
     let inserted = query(
         "INSERT INTO snapshots (id, cluster_id, project_id, status, trigger_word,
@@ -302,14 +304,21 @@ pub(crate) async fn insert(
         .await
 }
 
-/// Refuses a second snapshot for the same due time, whoever asks.
-async fn advance_schedule(connection: &mut Connection, snapshot: &Snapshot) -> Result<(), Error> {
+/// Refuses a second snapshot for the same due time, whoever asks. A due time that a wrong clock
+/// noted far ahead is no obstacle.
+async fn advance_schedule(
+    connection: &mut Connection,
+    snapshot: &Snapshot,
+    now: Timestamp,
+) -> Result<(), Error> {
     let advanced = query(
         "UPDATE clusters SET last_scheduled_ms = $2
-         WHERE id = $1 AND (last_scheduled_ms IS NULL OR last_scheduled_ms < $2)",
+         WHERE id = $1 AND (last_scheduled_ms IS NULL OR last_scheduled_ms < $2
+             OR last_scheduled_ms > $3)",
     )
     .bind(snapshot.cluster_id.to_string())
     .bind(snapshot.scheduled_at.as_millis())
+    .bind(now.plus_millis(SET_BACK_MS).as_millis())
     .execute(connection)
     .await
     .during("advance schedule")?;

@@ -48,6 +48,30 @@ async fn a_due_time_is_served_once_even_if_its_snapshot_is_deleted() {
 }
 
 #[tokio::test]
+async fn a_due_time_far_ahead_of_the_clock_is_no_obstacle() {
+    let world = World::new().await;
+    let cluster = world.attach(10).await;
+    let ask = async |number, due, now| {
+        let mut asked = snapshot(&cluster, number, Trigger::Scheduled);
+        asked.scheduled_at = at(due);
+        let mut job = snapshot_job(&asked);
+        job.created_at = at(now);
+        world
+            .meta
+            .snapshot_request(&asked, &job, &Actor::Scheduler)
+            .await
+    };
+    let day = 24 * 3_600;
+    ask(20, 900 * day, 900 * day).await.unwrap();
+    // The clock was corrected, so what it had noted is not believed, once.
+    ask(21, 3 * day, 3 * day).await.unwrap();
+    assert_refused!(ask(22, 3 * day, 3 * day).await, Error::Stale);
+    // A little ahead is believed.
+    ask(23, 4 * day, 3 * day).await.unwrap();
+    assert_refused!(ask(24, 3 * day + 60, 3 * day + 60).await, Error::Stale);
+}
+
+#[tokio::test]
 async fn a_deleted_snapshot_leaves_a_note_until_its_manifest_is_gone() {
     let world = World::new().await;
     let meta = &world.meta;
