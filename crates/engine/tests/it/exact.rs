@@ -23,7 +23,7 @@ const OPERATIONS: u64 = 150;
 /// For how long the past can be read, in seconds: longer than a round ever takes.
 const WINDOW_SECONDS: u32 = 3_600;
 /// The ways, each with an engine of its own.
-const WAYS: [SnapshotWay; 3] = [
+pub(crate) const WAYS: [SnapshotWay; 3] = [
     SnapshotWay::Scan,
     SnapshotWay::Follow,
     SnapshotWay::Converge,
@@ -49,7 +49,7 @@ impl Taker {
         world.start();
         world.attach("source", &source.uri(), Tier::M2).await?;
         world.attach("target", &target.uri(), Tier::M2).await?;
-        let witness = Witness::new(source.client().await?, world.dir.path()).await?;
+        let witness = Witness::new(source.client().await?, &world).await?;
         Ok(Self {
             way,
             world,
@@ -200,7 +200,7 @@ async fn part_of_a_test(
     Ok(())
 }
 
-fn number_from(variable: &str) -> anyhow::Result<Option<u64>> {
+pub(crate) fn number_from(variable: &str) -> anyhow::Result<Option<u64>> {
     let Ok(text) = std::env::var(variable) else {
         return Ok(None);
     };
@@ -211,7 +211,7 @@ fn number_from(variable: &str) -> anyhow::Result<Option<u64>> {
 }
 
 /// Returns another seed in every run.
-fn drawn() -> u64 {
+pub(crate) fn drawn() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |now| u64::from(now.subsec_nanos()) + now.as_secs())
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 use futures::TryStreamExt;
 use mongodb::Client;
 use mongodb::bson::{Bson, Document, RawDocument, Timestamp, doc};
+use mongodb::options::{CollectionOptions, ReadConcern};
 use vault::CollectionManifest;
 
 /// Databases that belong to the server itself.
@@ -91,7 +92,10 @@ pub(crate) struct CatalogAt {
 impl CatalogLog {
     /// Reads what the oplog has got since the last time.
     pub(crate) async fn read_on(&mut self, client: &Client) -> anyhow::Result<()> {
-        let oplog = client.database("local").collection::<Document>("oplog.rs");
+        // What a majority has not got may yet be rolled back.
+        let options = CollectionOptions::builder().read_concern(ReadConcern::majority());
+        let local = client.database("local");
+        let oplog = local.collection_with_options::<Document>("oplog.rs", options.build());
         if self.read_up_to.is_none() {
             let first = oplog.find_one(doc! {}).sort(doc! { "$natural": 1 }).await?;
             let first = first.context("the oplog is empty")?;

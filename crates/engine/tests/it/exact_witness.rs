@@ -3,7 +3,6 @@
 //! documents, and must never take anything about the source from a snapshot but what to look at.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::{Context, ensure};
 use futures::TryStreamExt;
@@ -12,9 +11,10 @@ use mongodb::bson::{Binary, Bson, Document, Timestamp, doc};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::{Client, Cursor};
 use tokio::sync::Mutex;
-use vault::{CheckOptions, Fingerprint, Manifest, Repository};
+use vault::{CheckOptions, Fingerprint, Manifest};
 
 use crate::exact_catalog::{CatalogLog, Known};
+use crate::world::{OpenStore, World};
 
 /// The collection does not exist any more.
 const NAMESPACE_NOT_FOUND: i32 = 26;
@@ -24,9 +24,7 @@ const SNAPSHOT_UNAVAILABLE: i32 = 246;
 /// Reads a source, and the store of the engine that takes snapshots of it.
 pub(crate) struct Witness {
     client: Client,
-    repository: Repository,
-    /// A data directory with the same key and the same store, so that both can be open.
-    _mirror: tempfile::TempDir,
+    store: OpenStore,
     log: Mutex<CatalogLog>,
 }
 
@@ -42,17 +40,11 @@ pub(crate) struct Proven {
 }
 
 impl Witness {
-    /// Opens the store in `data_dir`, which an engine may have open.
-    pub(crate) async fn new(client: Client, data_dir: &Path) -> anyhow::Result<Self> {
-        let mirror = tempfile::tempdir()?;
-        std::fs::copy(data_dir.join("key"), mirror.path().join("key"))?;
-        let (store, link) = (data_dir.join("snapshots"), mirror.path().join("snapshots"));
-        std::os::unix::fs::symlink(store, link)?;
-        let repository = engine::DataDir::open(mirror.path())?.repository().await?;
+    /// Judges snapshots of the server behind `client` that `world` takes.
+    pub(crate) async fn new(client: Client, world: &World) -> anyhow::Result<Self> {
         Ok(Self {
             client,
-            repository,
-            _mirror: mirror,
+            store: world.store().await?,
             log: Mutex::default(),
         })
     }
@@ -60,7 +52,7 @@ impl Witness {
     /// Fails unless reading all of the store finds nothing wrong.
     pub(crate) async fn store_is_sound(&self) -> anyhow::Result<()> {
         let options = CheckOptions { read_data: true };
-        let problems = self.repository.check(options).await?.problems;
+        let problems = self.store.repository.check(options).await?.problems;
         ensure!(problems.is_empty(), "the store is not sound: {problems:#?}");
         Ok(())
     }
@@ -72,18 +64,19 @@ impl Witness {
 
     /// Returns what the store has of a snapshot.
     pub(crate) async fn manifest(&self, id: model::SnapshotId) -> anyhow::Result<Manifest> {
-        let id = vault::SnapshotId(id.to_bytes());
-        Ok(self.repository.manifest(id).await?)
+        self.store.manifest(id).await
     }
 
     /// As [`Witness::prove`], of what a manifest claims.
     pub(crate) async fn prove_manifest(&self, manifest: &Manifest) -> anyhow::Result<Proven> {
-        let time = manifest.consistency.context("it is exact at no time")?;
-        let time = Timestamp {
-            time: time.seconds,
-            increment: time.increment,
-        };
-        self.prove_catalog(manifest, time).await?;
+        self.prove_catalog(manifest, time_of(manifest)?).await?;
+        self.prove_documents(manifest).await
+    }
+
+    /// As [`Witness::prove_manifest`], without the catalog: for a server whose oplog has lost its
+    /// beginning.
+    pub(crate) async fn prove_documents(&self, manifest: &Manifest) -> anyhow::Result<Proven> {
+        let time = time_of(manifest)?;
         let mut proven = Proven::default();
         for collection in manifest.collections.iter().filter(|entry| entry.exact) {
             let Some(uuid) = collection.uuid else {
@@ -119,7 +112,7 @@ impl Witness {
         time: Timestamp,
     ) -> Result<Fingerprint, Error> {
         let mut cursor = self.find_at(database, uuid, time).await?;
-        let mut fingerprint = self.repository.fingerprinter();
+        let mut fingerprint = self.store.repository.fingerprinter();
         while cursor.advance().await? {
             fingerprint.add(cursor.current().as_bytes());
         }
@@ -153,9 +146,16 @@ impl Witness {
         let stored = manifest.collections.iter();
         let stored = stored.filter_map(|entry| Some((entry.uuid?, Known::stored(entry))));
         let stored: BTreeMap<[u8; 16], Known> = stored.collect();
+        let differing = expected
+            .keys()
+            .chain(stored.keys())
+            .filter(|uuid| expected.get(*uuid) != stored.get(*uuid))
+            .map(|uuid| (expected.get(uuid), stored.get(uuid)))
+            .collect::<Vec<_>>();
         ensure!(
-            expected == stored,
-            "the catalog at {time:?} was\n{expected:#?}\nand the snapshot has\n{stored:#?}"
+            differing.is_empty(),
+            "the catalog at {time:?} was another; as it was, and as the snapshot has it: \
+             {differing:#?}"
         );
         for (database, uuid) in known.holders_of_views() {
             let views = match self.find_at(&database, uuid, time).await {
@@ -175,6 +175,14 @@ impl Witness {
         }
         Ok(())
     }
+}
+
+fn time_of(manifest: &Manifest) -> anyhow::Result<Timestamp> {
+    let time = manifest.consistency.context("it is exact at no time")?;
+    Ok(Timestamp {
+        time: time.seconds,
+        increment: time.increment,
+    })
 }
 
 /// Returns the full name of a view that is not a time series.

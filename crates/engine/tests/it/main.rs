@@ -1,12 +1,15 @@
 //! The work end to end, on real servers and a real store: what a job promises, and what is left
 //! where one is interrupted.
 
+mod bad_store;
+mod clock;
 mod data_files;
 mod downloads;
 mod drills;
 mod exact;
 mod exact_catalog;
 mod exact_witness;
+mod failover;
 mod increments;
 mod interruptions;
 mod jobs;

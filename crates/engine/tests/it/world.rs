@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use engine::{AttachCluster, Caller, Config, DataDir, Engine, RestoreRequest, Running};
+use engine::{AttachCluster, Caller, Checked, Config, DataDir, Engine, RestoreRequest, Running};
 use model::{
     Clock, Cluster, Page, Principal, ProjectId, RestoreJob, Snapshot, SnapshotId, Tier, Timestamp,
 };
@@ -113,7 +113,23 @@ impl World {
     }
 
     /// Ends the workers as a shutdown does and opens the directory again, without workers.
-    pub(crate) async fn reopen(mut self) -> anyhow::Result<World> {
+    pub(crate) async fn reopen(self) -> anyhow::Result<World> {
+        self.with_the_directory_free(async || Ok(()))
+            .await
+            .map(|(world, ())| world)
+    }
+
+    /// As [`World::reopen`], and checks the whole directory while it is free.
+    pub(crate) async fn checked(self) -> anyhow::Result<(World, Checked)> {
+        let path = self.dir.path().to_owned();
+        let check = async || Ok(DataDir::open(&path)?.check(true).await?);
+        self.with_the_directory_free(check).await
+    }
+
+    async fn with_the_directory_free<T>(
+        mut self,
+        work: impl AsyncFnOnce() -> anyhow::Result<T>,
+    ) -> anyhow::Result<(World, T)> {
         if let Some(running) = self.running.take() {
             running.stop().await;
         }
@@ -126,15 +142,22 @@ impl World {
             config,
             ..
         } = self;
+        engine.close().await;
         drop(engine);
         // A download or a request may hold the old engine a moment longer.
+        wait_for(LIMIT, "the data directory to be free", || async {
+            let opened = DataDir::open(dir.path());
+            opened.map(drop).map_err(|error| error.to_string())
+        })
+        .await?;
+        let done = work().await?;
         let engine = wait_for(LIMIT, "the data directory to be free", || async {
             open(dir.path(), &clock, &config)
                 .await
                 .map_err(|error| format!("{error:#}"))
         })
         .await?;
-        Ok(World {
+        let world = World {
             dir,
             clock,
             engine,
@@ -142,7 +165,8 @@ impl World {
             project,
             config,
             running: None,
-        })
+        };
+        Ok((world, done))
     }
 
     pub(crate) async fn attach(
@@ -265,6 +289,35 @@ async fn open(path: &Path, clock: &Arc<HandClock>, config: &Config) -> anyhow::R
     Engine::open(dir, clock.clone(), config.clone())
         .await
         .context("open the engine")
+}
+
+/// The snapshot store of a world, open beside its engine.
+pub(crate) struct OpenStore {
+    pub(crate) repository: vault::Repository,
+    /// A data directory with the same key and the same store, since each is open only once.
+    _mirror: tempfile::TempDir,
+}
+
+impl OpenStore {
+    /// Returns what the store has of a snapshot.
+    pub(crate) async fn manifest(&self, id: SnapshotId) -> anyhow::Result<vault::Manifest> {
+        let id = vault::SnapshotId(id.to_bytes());
+        Ok(self.repository.manifest(id).await?)
+    }
+}
+
+impl World {
+    /// Opens the snapshot store, whether the engine runs or not.
+    pub(crate) async fn store(&self) -> anyhow::Result<OpenStore> {
+        let (own, mirror) = (self.dir.path(), tempfile::tempdir()?);
+        std::fs::copy(own.join("key"), mirror.path().join("key"))?;
+        let link = mirror.path().join("snapshots");
+        std::os::unix::fs::symlink(own.join("snapshots"), link)?;
+        Ok(OpenStore {
+            repository: DataDir::open(mirror.path())?.repository().await?,
+            _mirror: mirror,
+        })
+    }
 }
 
 /// A key cannot be shown by accident.

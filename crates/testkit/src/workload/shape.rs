@@ -3,7 +3,7 @@
 use bson::{DateTime, Document, doc};
 
 use super::value::document;
-use super::writer::{Place, Refusal, Went, Writer};
+use super::writer::{CLUSTERED, Place, Refusal, Went, Writer};
 
 /// Documents that a new collection begins with, at most.
 const FIRST_DOCUMENTS: u32 = 60;
@@ -22,18 +22,19 @@ impl Writer {
             }
             3 => ("drop", self.drop(&place).await),
             4 | 5 => ("drop and create again", self.create_again(&place).await),
-            6 | 7 => ("rename", self.rename(place).await),
+            6 | 7 => ("rename", self.rename().await),
             8 => ("collMod", self.modify(&place).await),
             9 | 10 => ("create index", self.create_index(&place).await),
             11 => ("drop index", self.drop_index(&place).await),
             12 => {
+                let place = self.ordinary();
                 let command = doc! { "convertToCapped": place.name, "size": 100_000 };
                 (
                     "convert to capped",
                     self.send(&place.database, command).await,
                 )
             }
-            _ => ("copy as capped", self.copy_as_capped(place).await),
+            _ => ("copy as capped", self.copy_as_capped().await),
         }
     }
 
@@ -66,7 +67,12 @@ impl Writer {
 
     fn creation(&mut self, name: &str) -> Document {
         let mut command = doc! { "create": name };
-        match self.random.below(10) {
+        if name == CLUSTERED {
+            let cluster = doc! { "key": { "_id": 1 }, "unique": true };
+            command.insert("clusteredIndex", cluster);
+            return command;
+        }
+        match self.random.below(9) {
             0 => {
                 command.insert("capped", true);
                 command.insert("size", 200_000);
@@ -76,18 +82,14 @@ impl Writer {
                 command.insert("timeseries", series);
             }
             2 => {
-                let cluster = doc! { "key": { "_id": 1 }, "unique": true };
-                command.insert("clusteredIndex", cluster);
-            }
-            3 => {
                 command.insert("viewOn", "c0");
                 command.insert("pipeline", vec![doc! { "$match": { "group": 1 } }]);
             }
-            4 => {
+            3 => {
                 command.insert("validator", doc! { "count": { "$exists": true } });
                 command.insert("validationAction", "warn");
             }
-            5 => {
+            4 => {
                 command.insert("collation", doc! { "locale": "en", "strength": 2 });
             }
             _ => {}
@@ -107,8 +109,8 @@ impl Writer {
     }
 
     /// Moves a collection within its database or to another one, perhaps onto one that is there.
-    async fn rename(&mut self, from: Place) -> Went {
-        let mut to = self.passing();
+    async fn rename(&mut self) -> Went {
+        let (from, mut to) = (self.ordinary(), self.ordinary());
         if self.random.below(3) != 0 {
             to.database.clone_from(&from.database);
         }
@@ -168,8 +170,8 @@ impl Writer {
         self.send(&place.database, command).await
     }
 
-    async fn copy_as_capped(&mut self, from: Place) -> Went {
-        let to = self.passing();
+    async fn copy_as_capped(&mut self) -> Went {
+        let (from, to) = (self.ordinary(), self.ordinary());
         let command = doc! {
             "cloneCollectionAsCapped": from.name, "toCollection": to.name, "size": 100_000,
         };
