@@ -42,7 +42,13 @@ impl Store {
         let mongo = RealMongo::replica_set().start().await?;
         let client = mongo.client().await?;
         let orders = client.database("shop").collection::<Document>("orders");
-        let text = |id: i32| format!("{:x}", i64::from(id) * 0x5DEE_CE66_D00B).repeat(20);
+        // Hardly compressed, so that most of a pack is blocks.
+        let number = |id: i32, at: i32| (id + 1).wrapping_mul(0x5DEE_CE67) ^ at.wrapping_mul(id);
+        let text = |id: i32| {
+            (0..20)
+                .map(|at| format!("{:x}", number(id, at)))
+                .collect::<String>()
+        };
         orders
             .insert_many((0..DOCUMENTS).map(|id| doc! { "_id": id, "text": text(id) }))
             .await?;
@@ -156,7 +162,7 @@ fn apply(object: &Path, other: &Path, harm: Harm) -> anyhow::Result<()> {
     let mut bytes = std::fs::read(object)?;
     match harm {
         Harm::Missing => return Ok(std::fs::remove_file(object)?),
-        Harm::Truncated => bytes.truncate(bytes.len() * 2 / 3),
+        Harm::Truncated => bytes.truncate(bytes.len() / 2),
         Harm::Flipped => {
             let middle = bytes.len() / 2;
             bytes[middle] ^= 0x10;
