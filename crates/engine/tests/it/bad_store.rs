@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use model::{Snapshot, SnapshotId, Status, Tier};
+use engine::RestoreRequest;
+use model::{RestoreMode, Snapshot, SnapshotId, Status, Tier};
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use testkit::{RealMongo, sample};
@@ -27,7 +28,8 @@ enum Harm {
 
 const HARMS: [Harm; 4] = [Harm::Missing, Harm::Truncated, Harm::Flipped, Harm::Swapped];
 
-/// A store with three snapshots: the second shares documents with the first, the third none.
+/// A store with three snapshots: the second shares documents with the first; the third is of
+/// another cluster (the same server once more) and shares nothing.
 struct Store {
     world: World,
     client: Client,
@@ -55,17 +57,18 @@ impl Store {
         let mut world = World::new().await?;
         world.start();
         world.attach("c", &mongo.uri(), Tier::M2).await?;
-        let first = completed(&world).await?;
+        world.attach("d", &mongo.uri(), Tier::M2).await?;
+        let first = completed(&world, "c").await?;
         // Few enough that the blocks of the first stay in use.
         let few = doc! { "_id": { "$lt": DOCUMENTS / 20 } };
         orders
             .update_many(few, doc! { "$set": { "changed": 1 } })
             .await?;
-        let sharing = completed(&world).await?;
+        let sharing = completed(&world, "c").await?;
         orders
             .update_many(doc! {}, doc! { "$set": { "changed": 2 } })
             .await?;
-        let whole = completed(&world).await?;
+        let whole = completed(&world, "d").await?;
         Ok(Self {
             world,
             client,
@@ -111,18 +114,31 @@ impl Store {
 
         self.world.start();
         for id in [self.first, self.sharing, self.whole] {
-            self.restore(id, needed_by.contains(&id)).await?;
+            for mode in [RestoreMode::Safe, RestoreMode::InPlace] {
+                let restored = self.restore(id, mode, needed_by.contains(&id)).await;
+                restored.with_context(|| format!("{mode:?}"))?;
+            }
         }
         std::fs::write(object, good)?;
         Ok(self)
     }
 
     /// Restores over other data: all of it, or nothing is touched.
-    async fn restore(&self, id: SnapshotId, must_fail: bool) -> anyhow::Result<()> {
+    async fn restore(
+        &self,
+        id: SnapshotId,
+        mode: RestoreMode,
+        must_fail: bool,
+    ) -> anyhow::Result<()> {
         let precious = self.client.database("precious").collection("things");
         precious.insert_one(doc! { "of": "today" }).await?;
         let before = sample::state(&self.client).await?;
-        let restore = self.world.restore("c", id, "c").await?;
+        let source = if id == self.whole { "d" } else { "c" };
+        let request = RestoreRequest {
+            mode: Some(mode),
+            ..self.world.request(source, id, "c")
+        };
+        let restore = self.world.restored(&request).await?;
         let after = sample::state(&self.client).await?;
         if !must_fail {
             ensure!(restore.status == Status::Completed, "{:?}", restore.failure);
@@ -147,13 +163,13 @@ impl Store {
     }
 }
 
-async fn completed(world: &World) -> anyhow::Result<SnapshotId> {
+async fn completed(world: &World, cluster: &str) -> anyhow::Result<SnapshotId> {
     let Snapshot {
         id,
         status,
         failure,
         ..
-    } = world.snapshot("c").await?;
+    } = world.snapshot(cluster).await?;
     ensure!(status == Status::Completed, "{failure:?}");
     Ok(id)
 }

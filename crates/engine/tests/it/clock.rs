@@ -62,8 +62,8 @@ async fn a_clock_that_was_years_ahead_does_not_stop_the_schedule() -> anyhow::Re
     // The newest that is really so can be put back.
     let now = world.engine.now();
     let all = world.snapshots("s").await?;
-    let real = all.iter().filter(|snapshot| snapshot.scheduled_at <= now);
-    let newest = real.last().expect("it is protected").id;
+    let mut real = all.iter().filter(|snapshot| snapshot.scheduled_at <= now);
+    let newest = real.next_back().expect("it is protected").id;
     world.start();
     sample::damage(&client).await?;
     let restore = world.restore("s", newest, "s").await?;

@@ -211,6 +211,7 @@ pub(crate) fn number_from(variable: &str) -> anyhow::Result<Option<u64>> {
 }
 
 /// Returns another seed in every run.
+#[expect(clippy::disallowed_methods, reason = "nothing measures time by it")]
 pub(crate) fn drawn() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |now| u64::from(now.subsec_nanos()) + now.as_secs())
