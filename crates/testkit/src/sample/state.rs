@@ -145,10 +145,12 @@ async fn catalog(client: &Client) -> anyhow::Result<PerCollection> {
     Ok(all)
 }
 
-/// Returns the entries of `listCollections`.
+/// Returns the entries of `listCollections`, but for what describes views: each view is an entry
+/// itself, and a server that has had one keeps an empty description for ever.
 async fn listed(database: &Database) -> anyhow::Result<Vec<Document>> {
+    let filter = doc! { "name": { "$ne": "system.views" } };
     let cursor = database
-        .run_cursor_command(doc! { "listCollections": 1, "cursor": {} })
+        .run_cursor_command(doc! { "listCollections": 1, "filter": filter, "cursor": {} })
         .await;
     let entries = cursor.context("list collections")?.try_collect().await;
     entries.context("list collections")
