@@ -3,30 +3,46 @@
 //! standard error. It must never compare what did not run in the same run.
 
 mod jobs;
+mod meter;
 mod requests;
+mod series;
 mod tools;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::Context;
 use serde_json::{Value, json};
 use testkit::{BenchData, RealMongo};
 
+use self::series::Series;
 use crate::service::{self, Cli, Key, Service};
+use crate::shell;
 
 /// The name of the cluster in the product.
 const CLUSTER: &str = "bench";
 /// The name of the database that is filled.
 const DATABASE: &str = "bench";
 
+/// Sizes of documents that are measured beside the main data set, in bytes.
+const OTHER_SIZES: [u64; 2] = [200, 100_000];
+/// The larger data set is so many times the smaller, and has the same change made to it.
+const TIMES: u64 = 10;
+/// What the list requests need: a cluster with a restore job.
+const TINY_BYTES: u64 = 1_000_000;
+
 /// What to measure.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The size of the data set in MB of 10^6 bytes
-    #[arg(long, value_name = "MB", default_value_t = 1_000)]
+    /// The size of the main data set in MB of 10^6 bytes
+    #[arg(long, value_name = "MB", default_value_t = 300)]
     megabytes: u64,
-    /// How many collections it is spread over
+    /// The size of the other data sets: random `_id`s, small and large documents, and the smaller
+    /// of those with the same change; 0 leaves them out
+    #[arg(long, value_name = "MB", default_value_t = 50)]
+    other_megabytes: u64,
+    /// How many collections a data set is spread over
     #[arg(long, value_name = "COUNT", default_value_t = 4)]
     collections: u32,
     /// How long each series of list requests runs, in seconds
@@ -40,90 +56,140 @@ pub(crate) struct Options {
     binary: Option<PathBuf>,
 }
 
+/// What is measured with one data set.
+#[derive(Clone, Copy, Debug)]
+enum What {
+    /// Every figure about documents.
+    All,
+    /// The next snapshot after one in so many documents was changed.
+    SameChange(u64),
+    /// List requests, for so many seconds each.
+    Requests(u64),
+}
+
 /// Runs all measurements.
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
-    let binary = options.binary.map_or_else(|| service::build(true), Ok)?;
-    let scratch = tempfile::Builder::new().prefix("regrow-bench-").tempdir()?;
-    let mongo = RealMongo::replica_set()
-        .cache_gb(1.5)
-        .oplog_mb(1_000)
-        .start()
-        .await?;
-    let client = mongo.client().await?;
+    let binary = options.binary.clone();
+    let binary = binary.map_or_else(|| service::build(true), Ok)?;
+    let stock = tools::Stock::find();
+    for (data, what) in plan(&options) {
+        with_data(&binary, data, stock.as_ref(), what).await?;
+    }
+    Ok(())
+}
 
-    let megabytes = if options.only_requests {
-        1
-    } else {
-        options.megabytes
-    };
-    let data = BenchData {
-        size_bytes: megabytes * 1_000_000,
+/// Returns the data sets in their order, and what is measured with each.
+fn plan(options: &Options) -> Vec<(BenchData, What)> {
+    let main = BenchData {
+        size_bytes: options.megabytes * 1_000_000,
         collections: options.collections,
         seed: 1,
+        document_bytes: 1_000,
+        random_ids: false,
     };
+    let tiny = BenchData {
+        size_bytes: TINY_BYTES,
+        ..main
+    };
+    let requests = (tiny, What::Requests(options.seconds));
+    if options.only_requests {
+        return vec![requests];
+    }
+    let mut plan = vec![(main, What::All)];
+    let other = BenchData {
+        size_bytes: options.other_megabytes * 1_000_000,
+        ..main
+    };
+    if other.size_bytes > 0 {
+        let random_ids = true;
+        plan.push((
+            BenchData {
+                random_ids,
+                ..other
+            },
+            What::All,
+        ));
+        for document_bytes in OTHER_SIZES {
+            plan.push((
+                BenchData {
+                    document_bytes,
+                    ..other
+                },
+                What::All,
+            ));
+        }
+        for times in [1, TIMES] {
+            let size_bytes = other.size_bytes * times;
+            plan.push((
+                BenchData {
+                    size_bytes,
+                    ..other
+                },
+                What::SameChange(100 * times),
+            ));
+        }
+    }
+    plan.push(requests);
+    plan
+}
+
+/// Loads a data set into a server of its own and measures with it.
+async fn with_data(
+    binary: &Path,
+    data: BenchData,
+    stock: Option<&tools::Stock>,
+    what: What,
+) -> anyhow::Result<()> {
+    let scratch = tempfile::Builder::new().prefix("regrow-bench-").tempdir()?;
+    let mongo = RealMongo::replica_set().cache_gb(1.5).oplog_mb(1_000);
+    let mongo = mongo.start().await?;
+    let client = mongo.client().await?;
     let started = Instant::now();
-    let loaded = data
-        .load(&client, DATABASE)
-        .await
-        .context("load the data set")?;
-    report(
-        "load_by_driver",
-        loaded.size_bytes,
-        started.elapsed().as_secs_f64(),
-        json!({}),
-    );
+    let loaded = data.load(&client, DATABASE).await;
+    let loaded = loaded.context("load the data set")?;
+    let seconds = started.elapsed().as_secs_f64();
+    let order = if data.random_ids {
+        "random"
+    } else {
+        "sequential"
+    };
+    let label = format!("{} B, {order} _id", data.document_bytes);
+    let more = json!({ "data": label, "documents": loaded.documents });
+    report("load_by_driver", loaded.size_bytes, seconds, more);
 
     let data_dir = scratch.path().join("data");
-    let key = service::init(&binary, &data_dir)?;
+    let key = service::init(binary, &data_dir)?;
     let bench = Bench {
-        binary: &binary,
+        binary,
         data_dir: &data_dir,
         key: &key,
         scratch: scratch.path(),
     };
     let (service, cli) = bench.start().await?;
     let uri = mongo.uri();
-    cli.run(&[
-        "cluster",
-        "add",
-        CLUSTER,
-        "--uri",
-        &uri,
-        "--tier",
-        "M2",
-        "--no-snapshot",
-    ])
-    .await?;
-    let size = loaded.size_bytes;
-    let take = ["snapshot", "take", CLUSTER, "--wait"];
-    let snapshot = bench
-        .measure_job(&cli, &service, "first_snapshot", &take, size)
-        .await?;
-    let id = snapshot["id"].as_str().context("the snapshot has no id")?;
-    let restore = [
-        "restore",
-        "start",
-        CLUSTER,
-        "--snapshot",
-        id,
-        "--target",
-        CLUSTER,
-    ];
-    let restore = [&restore[..], &["--yes", "--wait"]].concat();
-    if !options.only_requests {
-        bench
-            .measure_job(&cli, &service, "next_snapshot_unchanged", &take, size)
-            .await?;
-    }
-    bench
-        .measure_job(&cli, &service, "restore_and_verify", &restore, size)
-        .await?;
-    if !options.only_requests {
-        bench.measure_download(&cli, &service, id, size).await?;
-        tools::measure(&mongo, scratch.path(), size).await?;
+    let add = ["cluster", "add", CLUSTER, "--uri", &uri];
+    let how = ["--tier", "M2", "--no-snapshot"];
+    cli.run(&[&add[..], &how[..]].concat()).await?;
+    let series = Series {
+        bench: &bench,
+        mongo: &mongo,
+        service: &service,
+        cli: &cli,
+        data,
+        loaded,
+        label,
+    };
+    match what {
+        What::All => series.run(stock).await?,
+        What::SameChange(one_in) => series.same_change(one_in).await?,
+        What::Requests(_) => series.one_restore().await?,
     }
     service.stop().await?;
-    bench.measure_requests(options.seconds).await
+    match what {
+        What::All => bench.check(loaded.size_bytes),
+        What::SameChange(_) => Ok(()),
+        What::Requests(seconds) => bench.measure_requests(seconds).await,
+    }
 }
 
 /// What every measurement needs.
@@ -143,30 +209,15 @@ impl Bench<'_> {
         Ok((service, cli))
     }
 
-    /// Runs a command that waits for a job and reports it: by the clock on the wall from the
-    /// command's start to its end, and by the job's own clock.
-    async fn measure_job(
-        &self,
-        cli: &Cli,
-        service: &Service,
-        figure: &str,
-        command: &[&str],
-        size_bytes: u64,
-    ) -> anyhow::Result<Value> {
+    /// Measures reading all of the store, and fails where anything is wrong with it.
+    fn check(&self, size_bytes: u64) -> anyhow::Result<()> {
         let started = Instant::now();
-        let job = cli.run(command).await?;
+        let mut command = Command::new(self.binary);
+        command.args(["check", "--read-data", "--data-dir"]);
+        shell::output(command.arg(self.data_dir)).context("check the store")?;
         let seconds = started.elapsed().as_secs_f64();
-        let own_seconds = self.last_job_seconds()?;
-        let mut more = json!({
-            "own_seconds": own_seconds,
-            "own_mb_per_s": (in_mb(size_bytes) / own_seconds).round(),
-            "peak_mb": service.peak_memory_mb()?,
-        });
-        if let Some(stored) = job["storedBytes"].as_u64() {
-            more["stored_mb"] = json!(in_mb(stored).round());
-        }
-        report(figure, size_bytes, seconds, more);
-        Ok(job)
+        report("check_all_snapshots", size_bytes, seconds, json!({}));
+        Ok(())
     }
 
     /// Returns how long the last job took by the service's own log.

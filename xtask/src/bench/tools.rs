@@ -12,60 +12,73 @@ use testkit::RealMongo;
 use super::{DATABASE, report};
 use crate::shell;
 
-/// Measures `mongodump`, `mongodump --gzip` and `mongorestore --drop`.
-pub(super) async fn measure(
-    mongo: &RealMongo,
-    scratch: &Path,
-    size_bytes: u64,
-) -> anyhow::Result<()> {
-    let (dump, restore) = (
-        find("REGROW_MONGODUMP", "mongodump"),
-        find("REGROW_MONGORESTORE", "mongorestore"),
-    );
-    let (Some(dump), Some(restore)) = (dump, restore) else {
+/// The folder, below the scratch folder, of the dump that is restored later.
+const PLAIN: &str = "plain";
+
+/// `mongodump` and `mongorestore`.
+pub(super) struct Stock {
+    dump: PathBuf,
+    restore: PathBuf,
+}
+
+impl Stock {
+    /// Finds both, by the environment or on the `PATH`; says so where one is missing.
+    pub(super) fn find() -> Option<Self> {
+        let dump = find("REGROW_MONGODUMP", "mongodump");
+        let restore = find("REGROW_MONGORESTORE", "mongorestore");
+        if let (Some(dump), Some(restore)) = (dump, restore) {
+            return Some(Self { dump, restore });
+        }
         eprintln!(
             "left out: mongodump and mongorestore, which are not on the PATH (or name them in \
              REGROW_MONGODUMP and REGROW_MONGORESTORE)"
         );
-        return Ok(());
-    };
-    let uri = mongo.uri();
-    let plain = scratch.join("plain");
-    for (figure, folder, gzip) in [
-        ("mongodump", &plain, None),
-        ("mongodump_gzip", &scratch.join("gzip"), Some("--gzip")),
-    ] {
-        let mut command = Command::new(&dump);
-        command
-            .args(["--quiet", "--uri", &uri, "--db", DATABASE, "--out"])
-            .arg(folder);
-        time(figure, command.args(gzip), size_bytes)?;
+        None
     }
-    let mut command = Command::new(&restore);
-    command.args([
-        "--quiet",
-        "--uri",
-        &uri,
-        "--drop",
-        "--numInsertionWorkersPerCollection",
-        "4",
-    ]);
-    time("mongorestore", command.arg(&plain), size_bytes)?;
-    for folder in ["plain", "gzip"] {
-        std::fs::remove_dir_all(scratch.join(folder)).context("remove a dump")?;
+
+    /// Measures `mongodump` and `mongodump --gzip`; keeps the plain dump.
+    pub(super) fn dump(
+        &self,
+        mongo: &RealMongo,
+        scratch: &Path,
+        size_bytes: u64,
+    ) -> anyhow::Result<()> {
+        let uri = mongo.uri();
+        for (figure, folder, gzip) in [
+            ("mongodump", PLAIN, None),
+            ("mongodump_gzip", "gzip", Some("--gzip")),
+        ] {
+            let mut command = Command::new(&self.dump);
+            command
+                .args(["--quiet", "--uri", &uri, "--db", DATABASE, "--out"])
+                .arg(scratch.join(folder));
+            time(figure, command.args(gzip), size_bytes)?;
+        }
+        std::fs::remove_dir_all(scratch.join("gzip")).context("remove a dump")
     }
-    Ok(())
+
+    /// Measures `mongorestore --drop` of the plain dump, and removes that.
+    pub(super) fn restore(
+        &self,
+        mongo: &RealMongo,
+        scratch: &Path,
+        size_bytes: u64,
+    ) -> anyhow::Result<()> {
+        let uri = mongo.uri();
+        let mut command = Command::new(&self.restore);
+        command.args(["--quiet", "--uri", &uri, "--drop"]);
+        command.args(["--numInsertionWorkersPerCollection", "4"]);
+        let plain = scratch.join(PLAIN);
+        time("mongorestore_drop", command.arg(&plain), size_bytes)?;
+        std::fs::remove_dir_all(plain).context("remove a dump")
+    }
 }
 
 fn time(figure: &str, command: &mut Command, size_bytes: u64) -> anyhow::Result<()> {
     let started = Instant::now();
     shell::run(command)?;
-    report(
-        figure,
-        size_bytes,
-        started.elapsed().as_secs_f64(),
-        json!({}),
-    );
+    let seconds = started.elapsed().as_secs_f64();
+    report(figure, size_bytes, seconds, json!({}));
     Ok(())
 }
 

@@ -88,6 +88,8 @@ async fn benchmark_data_has_the_size_that_was_asked_for() {
         size_bytes: 8_000_000,
         collections: 2,
         seed: 1,
+        document_bytes: 1_000,
+        random_ids: false,
     };
     let loaded = data.load(&client, "bench").await.unwrap();
     let mut found = 0;
