@@ -12,6 +12,7 @@ use futures::Stream;
 
 use crate::block::Block;
 use crate::check::{self, CheckOptions, CheckReport};
+use crate::diff::{self, DiffOptions, Difference, DifferenceCounts};
 use crate::error::{Error, ErrorKind};
 use crate::find;
 use crate::fingerprint::Fingerprinter;
@@ -159,6 +160,29 @@ impl Repository {
         identities: &[Bytes],
     ) -> Result<Vec<Option<Bytes>>, Error> {
         find::find(&self.inner, collection, identities).await
+    }
+
+    /// Streams the documents that differ between two collections of this repository's snapshots;
+    /// a document without an identity is never changed, only removed and added.
+    ///
+    /// Reads neither what both refer to nor what both hold in different blocks, beyond its hashes.
+    pub fn diff(
+        &self,
+        first: &CollectionManifest,
+        second: &CollectionManifest,
+        options: &DiffOptions,
+    ) -> impl Stream<Item = Result<Vec<Difference>, Error>> + Send + Unpin + 'static + use<> {
+        diff::documents(self.inner.clone(), first, second, options)
+    }
+
+    /// Counts the documents that differ between two collections; reads none.
+    pub async fn count_differences(
+        &self,
+        first: &CollectionManifest,
+        second: &CollectionManifest,
+        options: &DiffOptions,
+    ) -> Result<DifferenceCounts, Error> {
+        diff::count(self.inner.clone(), first, second, options).await
     }
 
     /// Returns an empty fingerprinter under this repository's keys.

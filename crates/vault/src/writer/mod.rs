@@ -22,6 +22,8 @@ mod upon;
 mod window;
 mod work;
 
+pub(crate) use base::open_sidecar;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

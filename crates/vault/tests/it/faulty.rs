@@ -39,6 +39,8 @@ pub(crate) struct Faulty {
     fault: Fault,
     good_writes_left: AtomicI64,
     pub(crate) writes: AtomicU64,
+    /// Bytes that were asked for.
+    pub(crate) bytes_read: AtomicU64,
     gate: Semaphore,
 }
 
@@ -50,6 +52,7 @@ impl Faulty {
             fault,
             good_writes_left: AtomicI64::new(good_writes),
             writes: AtomicU64::new(0),
+            bytes_read: AtomicU64::new(0),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
         })
     }
@@ -135,11 +138,16 @@ impl ObjectStore for Faulty {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         self.alive()?;
-        self.inner.get_opts(location, options).await
+        let result = self.inner.get_opts(location, options).await?;
+        let bytes = result.range.end - result.range.start;
+        self.bytes_read.fetch_add(bytes, Ordering::SeqCst);
+        Ok(result)
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         self.alive()?;
+        let bytes = ranges.iter().map(|range| range.end - range.start).sum();
+        self.bytes_read.fetch_add(bytes, Ordering::SeqCst);
         self.inner.get_ranges(location, ranges).await
     }
 

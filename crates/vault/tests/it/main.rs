@@ -5,6 +5,7 @@
 mod contract;
 mod crash;
 mod damage;
+mod diff;
 mod editing;
 mod faulty;
 mod golden;
