@@ -127,6 +127,18 @@ impl Body {
         date.transpose()
     }
 
+    /// Takes an object with members of any name.
+    ///
+    /// # Errors
+    /// `INVALID_JSON_ATTRIBUTE` when it is there and something else.
+    pub fn any_object(&mut self, name: &str) -> Result<Option<Map<String, Value>>, ApiError> {
+        match self.members.remove(name) {
+            None => Ok(None),
+            Some(Value::Object(object)) => Ok(Some(object)),
+            Some(_) => Err(wrong_type(name, "an object")),
+        }
+    }
+
     /// Takes an array of texts.
     ///
     /// # Errors

@@ -201,6 +201,9 @@ codes! {
     MissingApiKeyRoles "MISSING_API_KEY_ROLES" 400 0 "An API key needs at least one role.";
     /// Attribute name.
     MissingAttribute "MISSING_ATTRIBUTE" 400 1 "The attribute {0} is required.";
+    /// Regrow's own: database and collection, snapshot.
+    NamespaceNotFound "NAMESPACE_NOT_FOUND" 404 2
+        "There is no collection {0} in snapshot {1}.";
     /// The key belongs to an organization that does not have the project.
     NotInGroup "NOT_IN_GROUP" 401 0 "The API key has no access to this project.";
     /// Organization id.

@@ -4,6 +4,7 @@
 //! Same style as the documented API. A connection string goes in and never comes out.
 
 pub mod drill;
+pub mod peek;
 pub mod restore;
 pub mod retention;
 

@@ -14,6 +14,7 @@ mod job;
 mod lanes;
 mod metrics;
 mod namespace;
+mod peek;
 mod pump;
 mod reconcile;
 mod scratch;
@@ -44,15 +45,20 @@ pub use data_dir::{DataDir, InitError, Initialised, OpenError};
 pub use meta::Order;
 pub use metrics::Metrics;
 pub use model::DownloadFormat;
+pub use peek::Pieces;
+pub use peek::diff::{Change, CollectionDifference, Differs, DocumentDifference, Presence};
+pub use peek::find::Found;
 pub use reconcile::retention::Planned;
 pub use scratch::ScratchConfig;
 pub use usecase::clusters::{AttachCluster, ClusterOptions, Clusters};
 pub use usecase::downloads::Downloads;
 pub use usecase::drills::{DrillRequest, Drills};
 pub use usecase::keys::{Keys, NewKey};
+pub use usecase::peek::{DiffRequest, FindRequest, Peek, Written};
 pub use usecase::projects::Projects;
 pub use usecase::restores::{RestoreRequest, Restores};
 pub use usecase::snapshots::Snapshots;
+pub use vault::DifferenceCounts;
 pub use worker::Running;
 
 /// What a running service is made of; cloning shares it.
@@ -172,6 +178,11 @@ impl Engine {
     /// Returns the use cases about download links and what is behind them.
     pub fn downloads(&self) -> Downloads<'_> {
         Downloads(self)
+    }
+
+    /// Returns the use cases about what is in snapshots.
+    pub fn peek(&self) -> Peek<'_> {
+        Peek(self)
     }
 
     /// Returns numbers that change whenever an answer of the API could.

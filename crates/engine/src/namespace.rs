@@ -44,6 +44,11 @@ pub(crate) fn entry(collection: &Collection, exact: bool) -> CollectionEntry {
     }
 }
 
+/// Returns whether a stored collection is a view, which has no documents.
+pub(crate) fn is_view(collection: &CollectionManifest) -> bool {
+    collection.kind == kind_word(CollectionKind::View)
+}
+
 /// Returns `database.collection`.
 pub(crate) fn namespace(collection: &CollectionManifest) -> String {
     format!("{}.{}", collection.database, collection.name)

@@ -4,6 +4,7 @@ pub(crate) mod clusters;
 pub(crate) mod downloads;
 pub(crate) mod drills;
 pub(crate) mod keys;
+pub(crate) mod peek;
 pub(crate) mod projects;
 pub(crate) mod restores;
 mod retention;

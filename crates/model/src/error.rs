@@ -68,6 +68,14 @@ pub enum Error {
         /// The cluster's name.
         cluster: String,
     },
+    /// No such collection in the snapshot.
+    #[error("there is no {namespace} in snapshot {snapshot}")]
+    NamespaceNotFound {
+        /// Database and collection.
+        namespace: String,
+        /// Where it was looked for.
+        snapshot: SnapshotId,
+    },
     /// No such restore job of that cluster.
     #[error("no restore job {restore} of cluster `{cluster}` exists")]
     RestoreNotFound {

@@ -5,6 +5,8 @@
 //! service has shown its challenge, so that a connection string is not sent in vain. Redirects
 //! are not followed: credentials go to the address that was given and nowhere else.
 
+mod lines;
+
 use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,6 +21,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Mutex;
+
+pub(crate) use lines::Lines;
 
 /// How long a connection may take to be made.
 const CONNECT_MAX: Duration = Duration::from_secs(10);

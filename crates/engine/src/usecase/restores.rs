@@ -171,7 +171,8 @@ impl Restores<'_> {
         self.0.parts.meta.job_progress(JobKind::Restore(id)).await
     }
 
-    async fn source(
+    /// Returns a complete snapshot, for a caller who may have its documents.
+    pub(crate) async fn source(
         &self,
         caller: &Caller,
         project: ProjectId,

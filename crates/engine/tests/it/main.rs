@@ -13,6 +13,7 @@ mod failover;
 mod increments;
 mod interruptions;
 mod jobs;
+mod peek;
 mod refusals;
 mod rewinds;
 mod schedule;

@@ -3,10 +3,14 @@
 //! The help texts are written for somebody who has never seen the program. A secret never has a
 //! flag of its own, because other users of the machine can read command lines.
 
+mod peek;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(super) use peek::{Diff, Find};
 
 use super::output::Format;
 use crate::telemetry::LogFormat;
@@ -64,7 +68,7 @@ Exit codes:
   0 done                      1 unexpected error        2 wrong usage
   3 refused by the service    4 key or role not enough  5 the job failed
   6 service not reachable     7 check found problems    8 data directory not usable
-  130 interrupted";
+  9 diff found differences    130 interrupted";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -98,6 +102,22 @@ pub(super) enum Command {
     /// `mongorestore dump/`, or `mongod --dbpath data`; RESTORE.txt in the archive has the
     /// details.
     Download(InProject<Download>),
+    /// Find documents in a snapshot, without restoring it.
+    ///
+    /// Prints them as extended JSON, one a line. By `_id` that takes milliseconds, where the
+    /// snapshot has an index; otherwise the collection is read. Strings are compared by their
+    /// bytes, whatever the collection's collation. Of a time series the raw buckets are found.
+    ///
+    /// For example: `regrow find shop --snapshot latest shop.orders '{"total": {"$gt": 100}}'`
+    Find(InProject<Find>),
+    /// Tell what differs between two snapshots of a cluster.
+    ///
+    /// Reads only what the snapshots do not share. Ends with exit code 0 if nothing differs, with
+    /// 9 if something does. Collections are compared by name: a renamed one is gone from the
+    /// first snapshot and new in the second.
+    ///
+    /// For example: `regrow diff shop 5cc9b501e5dc7c8ab1e45d65 latest shop.orders --documents`
+    Diff(InProject<Diff>),
     /// Give up the snapshots that a cluster's policy does not keep.
     ///
     /// The service does so by itself; `--dry-run` says what it is going to do, and why.

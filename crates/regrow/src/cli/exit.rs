@@ -34,6 +34,8 @@ pub enum Exit {
     /// The data directory cannot be used: not initialised, initialised already, in use by
     /// another process, or its key is wrong.
     DataDirectory = 8,
+    /// `diff` found differences.
+    Different = 9,
     /// Interrupted while waiting; the job goes on.
     Interrupted = 130,
 }

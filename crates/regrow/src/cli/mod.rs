@@ -9,9 +9,11 @@ mod check;
 mod cluster;
 mod completions;
 mod confirm;
+mod diff;
 mod download;
 mod drill;
 mod exit;
+mod find;
 mod init;
 mod key;
 mod openapi;
@@ -117,6 +119,12 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Download(InProject { service, command }) => {
             download::run(command, &Session::new(service, output)?).await
         }
+        Command::Diff(InProject { service, command }) => {
+            diff::run(command, &Session::new(service, output)?).await
+        }
+        Command::Find(InProject { service, command }) => {
+            find::run(command, &Session::new(service, output)?).await
+        }
         Command::Prune(InProject { service, command }) => {
             prune::run(command, &Session::new(service, output)?).await
         }
@@ -210,6 +218,9 @@ mod tests {
             Some(DrillAction::List { .. })
         ));
         read("cluster set shop --drill-every-days 7");
+        read("find shop --snapshot latest shop.orders {\"a\":1} --limit 5 --canonical");
+        read("find shop --snapshot latest shop.orders --count");
+        read("diff shop 5cc9b501e5dc7c8ab1e45d65 latest shop.orders --documents --full");
         read("check --read-data --data-dir D");
         read("completions bash");
         read("openapi");

@@ -4,11 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use api::Id;
+use api::error::ErrorDocument;
 use api::group::Group;
 use api::link::segment;
 use api::regrow::Snapshot;
 use api::tenant::Status;
 use secrecy::SecretString;
+use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
 use super::args::Service;
@@ -230,6 +232,25 @@ fn refused(status: u16, code: &str, detail: &str) -> Failure {
     }
 }
 
+/// Reads one line of an answer that comes in lines.
+pub(super) fn line<T: DeserializeOwned>(line: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(line).map_err(|error| {
+        let message = format!("a line of the answer cannot be read: {error}");
+        Failure::new(Exit::Unreachable, message)
+    })
+}
+
+/// Returns the failure of an answer that ended with an error after it had begun.
+pub(super) fn refusal(document: ErrorDocument) -> Failure {
+    let detail = document.detail.unwrap_or_default();
+    refused(document.error, &document.error_code, &detail)
+}
+
+/// Returns the failure of an answer that ended without saying that it is whole.
+pub(super) fn broken_off() -> Failure {
+    Failure::new(Exit::Unreachable, "the answer broke off before its end")
+}
+
 /// Turns the service's sentence into the form of this program's own messages.
 fn lower_case(sentence: &str) -> String {
     let sentence = sentence.trim_end_matches('.');
@@ -251,6 +272,7 @@ fn hint_of(code: &str) -> Option<&'static str> {
             "`regrow project list` shows the projects; REGROW_PROJECT_ID or --project choose one"
         }
         "SNAPSHOT_NOT_FOUND" => "`regrow snapshot list CLUSTER` shows the snapshots of a cluster",
+        "NAMESPACE_NOT_FOUND" => "names are case-sensitive",
         "RESTORE_JOB_NOT_FOUND" => "`regrow restore list CLUSTER` shows the restores of a cluster",
         "USER_UNAUTHORIZED" => "use a key with the role GROUP_OWNER in the project",
         "IP_ADDRESS_NOT_ON_ACCESS_LIST" => {

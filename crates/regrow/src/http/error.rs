@@ -102,6 +102,10 @@ pub(crate) fn serverless(error: Error) -> Failure {
         Error::RestoreNotFound { restore, cluster } => {
             pair(Code::RestoreJobNotFound, restore, cluster)
         }
+        Error::NamespaceNotFound {
+            namespace,
+            snapshot,
+        } => pair(Code::NamespaceNotFound, namespace, snapshot),
         Error::KeyNotFound(id) => with(Code::ApiKeyNotFound, id),
         Error::AccessEntryNotFound { entry } => with(Code::ResourceNotFound, entry),
         Error::DownloadNotFound => with(Code::ResourceNotFound, &"download"),

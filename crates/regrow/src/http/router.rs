@@ -17,7 +17,7 @@ use super::error::{Answer, Failure};
 use super::extract::{Filters, Target};
 use super::routes::{
     clusters, downloads, groups, health, key_access_list, org_keys, orgs, own_clusters, own_drills,
-    own_restores, own_retention, own_snapshots, project_access_list, project_keys, root,
+    own_peek, own_restores, own_retention, own_snapshots, project_access_list, project_keys, root,
     serverless, serverless_restores, serverless_snapshots, tenant_restores, tenant_snapshots,
 };
 use super::{Service, auth, frame};
@@ -112,6 +112,8 @@ fn own() -> OpenApiRouter<Service> {
         ))
         .routes(routes!(own_snapshots::list, own_snapshots::take))
         .routes(routes!(own_snapshots::get, own_snapshots::delete))
+        .routes(routes!(own_peek::find))
+        .routes(routes!(own_peek::compare))
         .routes(routes!(own_retention::get, own_retention::apply))
         .routes(routes!(own_restores::list, own_restores::restore))
         .routes(routes!(own_restores::get))

@@ -11,6 +11,7 @@ pub(super) mod org_keys;
 pub(super) mod orgs;
 pub(super) mod own_clusters;
 pub(super) mod own_drills;
+pub(super) mod own_peek;
 pub(super) mod own_restores;
 pub(super) mod own_retention;
 pub(super) mod own_snapshots;

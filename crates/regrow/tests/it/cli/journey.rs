@@ -156,3 +156,104 @@ async fn snapshots_and_clusters_go_when_they_are_deleted() {
     let none = world.run(&["cluster", "list"]).await.is(0).stdout;
     assert!(none.starts_with("no clusters yet"), "{none}");
 }
+
+#[tokio::test]
+async fn documents_are_found_in_a_snapshot_and_two_snapshots_compared() {
+    let mongo = RealMongo::replica_set().start().await.unwrap();
+    let client = mongo.client().await.unwrap();
+    let birds = client
+        .database("wood")
+        .collection::<bson::Document>("birds");
+    let named = |number: i32| bson::doc! { "_id": number, "name": format!("bird {number}") };
+    birds.insert_many((1..=500).map(named)).await.unwrap();
+    let world = World::new().await;
+    let add = [
+        "cluster",
+        "add",
+        "wood",
+        "--tier",
+        "M2",
+        "--no-snapshot",
+        "--uri",
+        &mongo.uri(),
+    ];
+    world.run(&add).await.is(0);
+    let take = ["snapshot", "take", "wood", "--wait"];
+    let first = world.json(&take).await["id"].as_str().unwrap().to_owned();
+
+    let find = ["find", "wood", "--snapshot", "latest", "wood.birds"];
+    let found = world
+        .run(&[&find[..], &[r#"{"_id": 7}"#]].concat())
+        .await
+        .is(0);
+    assert_eq!(found.stdout, "{\"_id\":7,\"name\":\"bird 7\"}\n");
+    let canonical = [&find[..], &[r#"{"name": "bird 7"}"#, "--canonical"]].concat();
+    let found = world.run(&canonical).await.is(0);
+    assert_eq!(
+        found.stdout,
+        "{\"_id\":{\"$numberInt\":\"7\"},\"name\":\"bird 7\"}\n"
+    );
+    let some = world
+        .run(&[&find[..], &["--limit", "3"]].concat())
+        .await
+        .is(0);
+    assert_eq!(some.stdout.lines().count(), 3);
+    let many = [&find[..], &[r#"{"_id": {"$gt": 490}}"#, "--count"]].concat();
+    assert_eq!(world.run(&many).await.is(0).stdout, "10\n");
+    assert_eq!(world.json(&many).await, serde_json::json!({ "count": 10 }));
+    let refused = world
+        .run(&[&find[..], &[r#"{"$where": "true"}"#]].concat())
+        .await;
+    refused.fails(3, &["$where", "not supported"]);
+    world
+        .run(&[&find[..], &["{_id: 7}"]].concat())
+        .await
+        .fails(2, &["JSON", "quote"]);
+    let missing = ["find", "wood", "--snapshot", "latest", "wood.Birds"];
+    world
+        .run(&missing)
+        .await
+        .fails(3, &["wood.Birds", "case-sensitive"]);
+
+    birds.delete_one(bson::doc! { "_id": 1 }).await.unwrap();
+    let grow = bson::doc! { "$set": { "name": "grown" } };
+    birds
+        .update_one(bson::doc! { "_id": 2 }, grow)
+        .await
+        .unwrap();
+    birds.insert_one(named(501)).await.unwrap();
+    let second = world.json(&take).await["id"].as_str().unwrap().to_owned();
+    let diff = ["diff", "wood", &first, &second];
+    world.run(&["diff", "wood", &second, "latest"]).await.is(0);
+    let table = world.run(&diff).await.is(9).stdout;
+    assert!(
+        table.contains("wood.birds") && !table.contains("other"),
+        "{table}"
+    );
+    let ids = world
+        .run(&[&diff[..], &["wood.birds", "--documents"]].concat())
+        .await
+        .is(9);
+    let mut signs: Vec<_> = ids.stdout.lines().take(3).collect();
+    signs.sort_unstable();
+    assert_eq!(
+        signs,
+        ["+ wood.birds 501", "- wood.birds 1", "~ wood.birds 2"]
+    );
+    let full = world
+        .run(&[&diff[..], &["--full", "--output", "json"]].concat())
+        .await
+        .is(9);
+    let lines = full
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let lines: Vec<serde_json::Value> = lines.collect();
+    let changed = lines
+        .iter()
+        .find(|line| line["document"]["change"] == "CHANGED")
+        .unwrap();
+    assert_eq!(changed["document"]["before"]["name"], "bird 2");
+    assert_eq!(changed["document"]["after"]["name"], "grown");
+    assert_eq!(lines.last().unwrap()["collection"]["added"], 1);
+}

@@ -77,11 +77,13 @@ const TABLE: [(&str, Needs); 45] = [
     ("detachCluster", Needs::Owner),
 ];
 
-const OWN_TABLE: [(&str, Needs); 13] = [
+const OWN_TABLE: [(&str, Needs); 15] = [
     ("listSnapshots", Reader),
     ("takeSnapshot", Needs::Owner),
     ("getSnapshot", Reader),
     ("deleteSnapshot", Needs::Owner),
+    ("compareSnapshots", Needs::Owner),
+    ("findDocuments", Needs::Owner),
     ("getRetention", Reader),
     ("applyRetention", Needs::Owner),
     ("listRestores", Reader),
@@ -168,6 +170,8 @@ impl Request {
             "createTenantRestore" => {
                 json!({ "snapshotId": zero, "targetDeploymentItemName": "crow" })
             }
+            "compareSnapshots" => json!({ "otherSnapshotId": zero }),
+            "findDocuments" => json!({ "database": "shop", "collection": "orders" }),
             "startRestore" => json!({ "snapshotId": zero, "targetClusterName": "crow" }),
             "createServerlessRestoreJob" => json!({
                 "deliveryType": "automated", "snapshotId": zero,
