@@ -12,7 +12,7 @@ use crate::repository::Inner;
 use crate::task::blocking;
 
 /// Bytes between two pieces that are rather read than asked for apart.
-const GAP_BYTES_MAX: u64 = 64 << 10;
+const GAP_BYTES_MAX: u64 = 16 << 10;
 /// Bytes of one read, unless one piece has more.
 const READ_BYTES_MAX: u64 = 2 << 20;
 /// Reads at a time.

@@ -80,11 +80,24 @@ impl ObjectSeal {
         sealed: Vec<u8>,
         raw_length: RawLength,
     ) -> Result<Vec<u8>, Error> {
+        let opened = self.open_kept(kind, ordinal, sealed, raw_length);
+        opened.map(|(_, content)| content)
+    }
+
+    /// Opens a frame; returns its plain text, to be sealed elsewhere as it is, and its content.
+    pub(crate) fn open_kept(
+        &self,
+        kind: FrameKind,
+        ordinal: u32,
+        sealed: Vec<u8>,
+        raw_length: RawLength,
+    ) -> Result<(Vec<u8>, Vec<u8>), Error> {
         let plain = self.open_plain(kind, ordinal, sealed)?;
-        expand(&plain, raw_length).map_err(|reason| {
+        let content = expand(&plain, raw_length).map_err(|reason| {
             let reason = format!("{kind:?} frame {ordinal}: {reason}");
             Error::corrupt(&self.object, reason)
-        })
+        })?;
+        Ok((plain, content))
     }
 
     fn open_plain(

@@ -59,7 +59,8 @@ pub(crate) async fn sweep(
             continue;
         }
         dead.insert(tomb.clone());
-        let keep = young || checkpoints;
+        // What was repacked may still be read by whoever has the older manifest.
+        let keep = young || checkpoints || (grace.is_zero() && repository.retired.contains(id));
         if keep || !is_due(repository, &tomb, &tombs, grace, now).await? {
             swept.waiting += 1;
             continue;
@@ -70,6 +71,7 @@ pub(crate) async fn sweep(
             continue;
         }
         delete(repository, &listed, &tomb).await?;
+        repository.retired.remove(id);
         swept.packs += 1;
         swept.bytes += listed.bytes;
     }

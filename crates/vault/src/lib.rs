@@ -33,6 +33,7 @@ mod merge;
 mod pack;
 mod page;
 mod reader;
+mod repack;
 mod repository;
 mod segment;
 mod sidecar;
@@ -51,7 +52,8 @@ pub use id::{BlockId, PackId, PageId, ParseIdError, RepositoryId, SnapshotId};
 pub use keys::KeyEncryptionKey;
 pub use manifest::{ClusterTime, CollectionManifest, Manifest, Source, Totals};
 pub use reader::ReadOptions;
-pub use repository::Repository;
+pub use repack::{RepackOptions, Repacked};
+pub use repository::{Held, Repository};
 pub use store::{Retry, Store};
 pub use writer::{
     CollectionEditor, CollectionEntry, CollectionSummary, CollectionWriter, Sealed, SnapshotHeader,

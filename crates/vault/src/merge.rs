@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::fetch::ReadCounter;
 use crate::id::PackId;
 use crate::live::LiveMap;
-use crate::locate::{read_head, read_leaves};
+use crate::locate::{BlockPlace, read_head, read_leaves};
 use crate::repository::Inner;
 use crate::segment::{Entry, IdentityHash, Segment, SegmentPart, Table};
 use crate::task::blocking;
@@ -29,6 +29,14 @@ pub(crate) struct Filter {
     pub(crate) live: Option<Arc<LiveMap>>,
     /// Packs of the snapshot that is being written.
     pub(crate) new_packs: Arc<HashSet<PackId>>,
+    /// Blocks that were copied elsewhere.
+    pub(crate) moved: Option<Arc<Relocation>>,
+}
+
+/// Where blocks of given-up packs went; what is not there is dead.
+pub(crate) struct Relocation {
+    pub(crate) blocks: HashMap<BlockPlace, BlockPlace>,
+    pub(crate) packs: HashSet<PackId>,
 }
 
 impl Filter {
@@ -93,6 +101,13 @@ impl Merge {
             note(&mut counts, table);
         }
         counts.retain(|pack, _| filter.keeps_pack(*pack));
+        if let Some(moved) = &filter.moved {
+            counts.retain(|pack, _| !moved.packs.contains(pack));
+            for (pack, block) in moved.blocks.values() {
+                let count = counts.entry(*pack).or_default();
+                *count = (*count).max(block + 1);
+            }
+        }
         let mut sorted: Vec<(PackId, u32)> = counts.into_iter().collect();
         sorted.sort_unstable();
         let packs = sorted.iter().map(|(pack, _)| *pack);
@@ -121,7 +136,7 @@ impl Merge {
             merge.inputs.push(Input {
                 parts: VecDeque::new(),
                 reading: None,
-                buffer: renumber(&merge.filter, &table, &rows, entries),
+                buffer: merge.renumber(&table, &rows, entries),
                 taken: 0,
                 upto: IdentityHash::default(),
             });
@@ -186,7 +201,7 @@ impl Merge {
             }
             let read = read_leaves(&self.repository, &self.counter, &part, &table, from..to);
             let entries = read.await?;
-            self.inputs[at].fill(&self.filter, &table, &rows, entries);
+            self.fill(at, &table, &rows, entries);
         }
         Ok(())
     }
@@ -195,7 +210,7 @@ impl Merge {
         let head = read_head(&self.repository, &self.counter, &part).await?;
         let rows = self.rows_of(&head.table);
         if part.leaves() == 0 {
-            self.inputs[at].fill(&self.filter, &head.table, &rows, head.entries);
+            self.fill(at, &head.table, &rows, head.entries);
             return Ok(());
         }
         self.inputs[at].reading = Some(Reading {
@@ -205,6 +220,37 @@ impl Merge {
             next_leaf: 0,
         });
         Ok(())
+    }
+
+    fn fill(&mut self, at: usize, table: &Table, rows: &[Option<u32>], entries: Vec<Entry>) {
+        let last = entries.last().map(|last| last.identity);
+        let buffer = self.renumber(table, rows, entries);
+        let input = &mut self.inputs[at];
+        input.upto = last.unwrap_or(input.upto);
+        input.buffer = buffer;
+    }
+
+    /// Lets entries refer to the merged table; leaves out those that are filtered.
+    fn renumber(&self, table: &Table, rows: &[Option<u32>], mut entries: Vec<Entry>) -> Vec<Entry> {
+        let moved = self.filter.moved.as_deref();
+        entries.retain_mut(|entry| {
+            let pack = table.pack(entry.row);
+            if let Some(moved) = moved.filter(|moved| moved.packs.contains(&pack)) {
+                let to = moved.blocks.get(&(pack, entry.block));
+                return to.is_some_and(|(pack, block)| {
+                    entry.row = self.rows[pack];
+                    entry.block = *block;
+                    true
+                });
+            }
+            let Some(row) = rows[entry.row as usize] else {
+                return false;
+            };
+            let keeps = self.filter.keeps(pack, entry);
+            entry.row = row;
+            keeps
+        });
+        entries
     }
 
     fn rows_of(&self, table: &Table) -> Vec<Option<u32>> {
@@ -222,13 +268,6 @@ impl Input {
 
     fn is_at_end(&self) -> bool {
         self.buffer.is_empty() && !self.has_more()
-    }
-
-    fn fill(&mut self, filter: &Filter, table: &Table, rows: &[Option<u32>], entries: Vec<Entry>) {
-        if let Some(last) = entries.last() {
-            self.upto = last.identity;
-        }
-        self.buffer = renumber(filter, table, rows, entries);
     }
 
     /// Moves what is not behind the bound.
@@ -253,22 +292,4 @@ fn note(counts: &mut HashMap<PackId, u32>, table: &Table) {
         let known = counts.entry(pack).or_default();
         *known = count.max(*known);
     }
-}
-
-/// Lets entries refer to another table; leaves out those that are filtered.
-fn renumber(
-    filter: &Filter,
-    table: &Table,
-    rows: &[Option<u32>],
-    mut entries: Vec<Entry>,
-) -> Vec<Entry> {
-    entries.retain_mut(|entry| {
-        let Some(row) = rows[entry.row as usize] else {
-            return false;
-        };
-        let keeps = filter.keeps(table.pack(entry.row), entry);
-        entry.row = row;
-        keeps
-    });
-    entries
 }

@@ -18,7 +18,7 @@ use crate::id::PackId;
 use crate::manifest::{CollectionManifest, PageReference};
 use crate::pack;
 use crate::page::{BlockReference, PAGE_BYTES_MAX, Page};
-use crate::repository::Inner;
+use crate::repository::{Held, Inner};
 use crate::task::{blocking, ended};
 
 /// Most bytes of documents in what is yielded at a time, unless one run has more.
@@ -46,6 +46,7 @@ pub(crate) fn blocks(
     options: ReadOptions,
 ) -> impl Stream<Item = Result<Block, Error>> + Send + Unpin + 'static + use<> {
     let reader = Reader {
+        _held: Held::new(repository.clone(), collection.packs().collect()),
         repository,
         pages: collection.pages.clone().into(),
         chunks: VecDeque::new(),
@@ -139,6 +140,8 @@ struct InFlight {
 
 struct Reader {
     repository: Arc<Inner>,
+    /// What is to be read stays, whatever is forgotten or repacked meanwhile.
+    _held: Held,
     pages: VecDeque<PageReference>,
     chunks: VecDeque<Chunk>,
     in_flight: VecDeque<InFlight>,

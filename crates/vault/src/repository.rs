@@ -24,13 +24,14 @@ use crate::keys::{HashKeys, KeyEncryptionKey, RepositoryKey, SealingRoot};
 use crate::manifest::{self, CollectionManifest, Manifest};
 use crate::pack;
 use crate::reader::{self, ReadOptions};
+use crate::repack::{self, RepackOptions, Repacked};
 use crate::store::Store;
 use crate::writer::{SnapshotWriter, WriteOptions};
 
 /// An open repository. Cheap to clone; clones share the packs they protect from the sweep.
 #[derive(Clone)]
 pub struct Repository {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 /// What all handles of one open repository share.
@@ -41,6 +42,7 @@ pub(crate) struct Inner {
     pub(crate) sealing_root: SealingRoot,
     pub(crate) pins: Pins,
     pub(crate) damage: Damage,
+    pub(crate) retired: Retired,
 }
 
 impl Repository {
@@ -68,6 +70,7 @@ impl Repository {
             sealing_root: key.sealing_root(),
             pins: Pins::default(),
             damage: Damage::default(),
+            retired: Retired::default(),
         };
         Repository {
             inner: Arc::new(inner),
@@ -113,20 +116,31 @@ impl Repository {
     /// Removes a snapshot's manifest; its packs stay until a sweep. It is no error if there is
     /// none.
     pub async fn forget(&self, id: SnapshotId) -> Result<(), Error> {
-        // The lowest generation first: an interruption must not bring an older one back to life.
-        for generation in self
-            .inner
-            .generations()
-            .await?
-            .remove(&id)
-            .unwrap_or_default()
-        {
-            self.inner
-                .store
-                .delete(&manifest::object_name(id, generation))
-                .await?;
+        // Until there is none: a repacking may just have put the next generation.
+        while let Some(generations) = self.inner.generations().await?.remove(&id) {
+            // The lowest first: an interruption must not bring an older one back to life.
+            for generation in generations {
+                let name = manifest::object_name(id, generation);
+                self.inner.store.delete(&name).await?;
+            }
         }
         Ok(())
+    }
+
+    /// Writes packs anew of which little is live, or which are far too small, so that the sweep can
+    /// give their space back. Manifests that refer to them get a new generation; what is read of
+    /// the older one stays readable until a sweep with a grace period.
+    ///
+    /// May run beside writers and readers. Fails, with nothing changed, if a manifest or a page is
+    /// unreadable.
+    pub async fn repack(&self, options: &RepackOptions) -> Result<Repacked, Error> {
+        repack::repack(&self.inner, options).await
+    }
+
+    /// Keeps what a snapshot refers to from the sweeps of this process until the result is dropped,
+    /// even if the snapshot is forgotten or repacked.
+    pub fn hold(&self, manifest: &Manifest) -> Held {
+        Held::new(self.inner.clone(), manifest.packs.clone())
     }
 
     /// Deletes packs that no manifest refers to, a grace period after they were first seen so.
@@ -247,6 +261,59 @@ impl Inner {
             .get(&manifest::object_name(id, generation))
             .await?;
         Manifest::open(&self.sealing_root, id, generation, &object)
+    }
+}
+
+/// Keeps packs from the sweeps of this process until it is dropped.
+pub struct Held {
+    repository: Arc<Inner>,
+    packs: Vec<PackId>,
+}
+
+impl Held {
+    pub(crate) fn new(repository: Arc<Inner>, packs: Vec<PackId>) -> Held {
+        packs.iter().for_each(|&pack| repository.pins.pin(pack));
+        Held { repository, packs }
+    }
+
+    pub(crate) fn add(&mut self, pack: PackId) {
+        self.repository.pins.pin(pack);
+        self.packs.push(pack);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let pins = &self.repository.pins;
+        self.packs.iter().for_each(|&pack| pins.unpin(pack));
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Held({} packs)", self.packs.len())
+    }
+}
+
+/// Packs that were repacked by this process: readers of the older generation may still need them,
+/// so that only a sweep with a grace period deletes them.
+#[derive(Default)]
+pub(crate) struct Retired(Mutex<HashSet<PackId>>);
+
+impl Retired {
+    pub(crate) fn insert(&self, id: PackId) {
+        let mut retired = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        retired.insert(id);
+    }
+
+    pub(crate) fn contains(&self, id: PackId) -> bool {
+        let retired = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        retired.contains(&id)
+    }
+
+    pub(crate) fn remove(&self, id: PackId) {
+        let mut retired = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        retired.remove(&id);
     }
 }
 

@@ -49,7 +49,7 @@ impl Segment {
 }
 
 /// Where one part of a segment lies: its leaves without gaps, then its head. All lengths follow.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub(crate) struct SegmentPart {
     #[n(0)]
     pub(crate) pack: PackId,
@@ -330,6 +330,24 @@ impl PartBuilder {
             last,
         }
     }
+}
+
+/// Pushes entries into a part until the pack is full; returns the part then.
+pub(crate) fn fill(
+    part: &mut Option<PartBuilder>,
+    table: &Arc<Table>,
+    pack: &mut PackBuilder,
+    entries: &mut &[Entry],
+    pack_bytes: u64,
+) -> Option<SegmentPart> {
+    while let Some((entry, rest)) = entries.split_first() {
+        let open = part.get_or_insert_with(|| PartBuilder::new(table.clone(), pack));
+        *entries = rest;
+        if open.push(pack, entry) && open.length(pack) >= pack_bytes {
+            return part.take().map(|full| full.finish(pack));
+        }
+    }
+    None
 }
 
 /// Seals a frame as it is: hashes do not shrink, and lengths are to follow from counts.

@@ -6,6 +6,8 @@
 mod packs;
 mod segments;
 mod snapshots;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;

@@ -9,7 +9,6 @@ use super::snapshots::SnapshotCheck;
 use crate::error::Error;
 use crate::fetch::ReadCounter;
 use crate::frame::FrameKind;
-use crate::id::PackId;
 use crate::keys::HashKeys;
 use crate::live::{LiveMap, Pages};
 use crate::locate::{BlockPlace, read_head, read_leaves};
@@ -58,8 +57,8 @@ impl Places {
 /// What was verified so far.
 #[derive(Default)]
 pub(super) struct SegmentsVerified {
-    /// Parts by where they lie, with what is wrong with each: object and reason.
-    parts: HashMap<(PackId, u32), Option<(String, String)>>,
+    /// Parts, with what is wrong with each: object and reason.
+    parts: HashMap<SegmentPart, Option<(String, String)>>,
     /// Collections, by a hash of their pages and segments.
     collections: HashSet<[u8; 32]>,
 }
@@ -83,12 +82,11 @@ impl SnapshotCheck<'_> {
                 );
                 self.findings.manifest(manifest, &reason);
             }
-            let key = (part.pack, part.ordinal);
-            if !self.verified.segments.parts.contains_key(&key) {
+            if !self.verified.segments.parts.contains_key(part) {
                 let problem = self.part(part).await.err();
-                self.verified.segments.parts.insert(key, problem);
+                self.verified.segments.parts.insert(part.clone(), problem);
             }
-            if let Some((object, reason)) = &self.verified.segments.parts[&key] {
+            if let Some((object, reason)) = &self.verified.segments.parts[part] {
                 self.findings.add(object, reason, [manifest.snapshot]);
                 sound = false;
             }

@@ -11,7 +11,7 @@ use super::{CheckOptions, Findings, describe};
 use crate::error::Error;
 use crate::fingerprint::{Fingerprint, Sum};
 use crate::frame::{FrameKind, RawLength};
-use crate::id::PackId;
+use crate::id::{PackId, PageId};
 use crate::manifest::{CollectionManifest, Manifest, PageReference};
 use crate::pack::{self, Footer};
 use crate::page::{BlockReference, Page, Run};
@@ -25,8 +25,8 @@ const FOOTERS_MAX: usize = 256;
 /// Sidecars kept at a time while a page is added up.
 const SIDECARS_MAX: usize = 16;
 
-/// Pages verified so far, by where they lie.
-type Pages = HashMap<(PackId, u32), PageOutcome>;
+/// Pages verified so far, by where they lie and what is said of them.
+type Pages = HashMap<(PackId, u32, PageId, u64, u64), PageOutcome>;
 
 /// What came of verifying a page.
 #[derive(Default)]
@@ -112,7 +112,14 @@ impl<'a> SnapshotCheck<'a> {
         let mut whole = true;
         let mut places = Places::default();
         for reference in &collection.pages {
-            let key = (reference.pack, reference.ordinal);
+            let sums = (reference.documents, reference.bytes);
+            let key = (
+                reference.pack,
+                reference.ordinal,
+                reference.id,
+                sums.0,
+                sums.1,
+            );
             if !self.verified.pages.contains_key(&key) {
                 let outcome = self.page(reference).await;
                 self.verified.pages.insert(key, outcome);

@@ -15,7 +15,7 @@ use crate::live::LiveMap;
 use crate::manifest::CollectionManifest;
 use crate::merge::{Filter, Merge};
 use crate::pack::{self, PackBuilder};
-use crate::segment::{Entry, LEAF_ENTRIES, PartBuilder, Segment, SegmentPart, Table};
+use crate::segment::{Entry, LEAF_ENTRIES, Segment, Table, fill};
 use crate::task::blocking;
 
 /// Segments of about the same size that are merged; sizes are told apart by powers of it.
@@ -83,24 +83,6 @@ pub(super) fn is_stale(base: &CollectionManifest) -> bool {
     let segments = base.segments.iter().flatten();
     let entries: u64 = segments.map(Segment::entries).sum();
     2 * entries > 3 * base.documents + 2 * LEAF_ENTRIES as u64
-}
-
-/// Pushes entries into a part until the pack is full; returns the part then.
-fn fill(
-    part: &mut Option<PartBuilder>,
-    table: &Arc<Table>,
-    pack: &mut PackBuilder,
-    entries: &mut &[Entry],
-    pack_bytes: u64,
-) -> Option<SegmentPart> {
-    while let Some((entry, rest)) = entries.split_first() {
-        let open = part.get_or_insert_with(|| PartBuilder::new(table.clone(), pack));
-        *entries = rest;
-        if open.push(pack, entry) && open.length(pack) >= pack_bytes {
-            return part.take().map(|full| full.finish(pack));
-        }
-    }
-    None
 }
 
 async fn sorted(entries: EntryBuffer) -> Result<(Table, Vec<Entry>), Error> {
@@ -195,6 +177,7 @@ impl Packer {
             packs: base.packs,
             live: base.live,
             new_packs: Arc::new(self.packs.clone()),
+            moved: None,
         };
         let mut all = Vec::with_capacity(kept.len() + 1);
         if new > 0 {
@@ -293,6 +276,7 @@ fn choose(new: u64, segments: Vec<Segment>, all: bool) -> (Vec<Segment>, Vec<Seg
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::segment::SegmentPart;
 
     fn segment(entries: u32) -> Segment {
         let part = SegmentPart {

@@ -5,24 +5,20 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::manifest::Manifest;
-use crate::repository::Inner;
+use crate::repository::{Held, Inner};
 
 /// A manifest that was not written; keeps its packs from the sweep of this process until it is
 /// dropped. Holds no more memory than the manifest.
 pub struct Sealed {
-    repository: Arc<Inner>,
     manifest: Manifest,
+    _held: Held,
 }
 
 impl Sealed {
     /// Takes over packs that the writer still pins.
     pub(super) fn new(repository: Arc<Inner>, manifest: Manifest) -> Sealed {
-        manifest
-            .packs
-            .iter()
-            .for_each(|&pack| repository.pins.pin(pack));
         Sealed {
-            repository,
+            _held: Held::new(repository, manifest.packs.clone()),
             manifest,
         }
     }
@@ -30,16 +26,6 @@ impl Sealed {
     /// Returns what the snapshot would be; can be the base of a writer, and be read.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
-    }
-}
-
-impl Drop for Sealed {
-    fn drop(&mut self) {
-        let pins = &self.repository.pins;
-        self.manifest
-            .packs
-            .iter()
-            .for_each(|&pack| pins.unpin(pack));
     }
 }
 

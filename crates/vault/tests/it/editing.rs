@@ -34,15 +34,21 @@ pub(crate) fn identity(id: u64) -> Bytes {
     Bytes::from(bytes)
 }
 
+/// What is done to a collection; `None` takes a document out.
+pub(crate) type Changes = BTreeMap<u64, Option<Vec<u8>>>;
+
 pub(crate) async fn scan(writer: &SnapshotWriter, model: &Model) {
-    let documents: Vec<Vec<u8>> = model.values().cloned().collect();
-    write_collection(writer, "one", &documents).await.unwrap();
+    try_scan(writer, model).await.unwrap();
 }
 
-/// Replaces documents; `None` takes one out.
+pub(crate) async fn try_scan(writer: &SnapshotWriter, model: &Model) -> Result<(), Error> {
+    let documents: Vec<Vec<u8>> = model.values().cloned().collect();
+    write_collection(writer, "one", &documents).await
+}
+
 pub(crate) async fn edit(
     writer: &SnapshotWriter,
-    changes: &BTreeMap<u64, Option<Vec<u8>>>,
+    changes: &Changes,
     at_a_time: usize,
 ) -> Result<vault::CollectionSummary, Error> {
     let mut editor = writer.edit(entry("one"))?;
@@ -94,17 +100,17 @@ pub(crate) async fn assert_clean(repository: &Repository) {
     assert_eq!(report.problems, []);
 }
 
-async fn repository() -> (Arc<InMemory>, Repository) {
+pub(crate) async fn repository() -> (Arc<InMemory>, Repository) {
     let inner = Arc::new(InMemory::new());
     let made = Repository::create(store(inner.clone()), &key()).await;
     (inner, made.unwrap())
 }
 
-fn model(ids: std::ops::Range<u64>, length: usize) -> Model {
+pub(crate) fn model(ids: std::ops::Range<u64>, length: usize) -> Model {
     ids.map(|id| (id, doc(id, 0, length))).collect()
 }
 
-async fn scanned(
+pub(crate) async fn scanned(
     repository: &Repository,
     number: u8,
     model: &Model,
@@ -131,7 +137,7 @@ impl Dice {
     }
 
     /// Draws what happens between two snapshots: few or many documents changed, removed, added.
-    fn changes(&mut self, model: &Model) -> BTreeMap<u64, Option<Vec<u8>>> {
+    fn changes(&mut self, model: &Model) -> Changes {
         let mut changes = BTreeMap::new();
         let one_in = [1, 2, 10, 50][usize::try_from(self.below(4)).unwrap()];
         for (&id, old) in model {
@@ -160,7 +166,7 @@ impl Dice {
     }
 }
 
-fn apply(model: &mut Model, changes: &BTreeMap<u64, Option<Vec<u8>>>) {
+pub(crate) fn apply(model: &mut Model, changes: &Changes) {
     for (&id, found) in changes {
         match found {
             Some(document) => model.insert(id, document.clone()),
@@ -496,4 +502,109 @@ async fn damage_ends_an_edit_and_the_collection_can_be_scanned_instead() {
     }
     assert!(edits_failed > 5, "{edits_failed} packs were damaged");
     assert_clean(&repository).await;
+}
+
+/// Four snapshots in a chain, made in each of the ways, of two collections.
+pub(crate) async fn chain(repository: &Repository) -> Vec<(Manifest, Model)> {
+    let mut state = model(0..250, 150);
+    let mut dice = Dice(11);
+    let mut chain = vec![(scanned(repository, 1, &state, small()).await, state.clone())];
+    for number in 2..5_u8 {
+        let changes = dice.changes(&state);
+        apply(&mut state, &changes);
+        let writer = repository.begin_upon(small(), Some(&chain[chain.len() - 1].0));
+        if number == 3 {
+            scan(&writer, &state).await;
+        } else {
+            edit(&writer, &changes, 70).await.unwrap();
+        }
+        let manifest = writer.commit(header(number)).await.unwrap();
+        chain.push((manifest, state.clone()));
+    }
+    chain
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshots_are_forgotten_in_any_order_without_harm_to_the_others() {
+    let mut orders: Vec<Vec<usize>> = vec![Vec::new()];
+    for _ in 0..4 {
+        let longer = |order: &Vec<usize>| {
+            let rest = (0..4).filter(|at| !order.contains(at)).collect::<Vec<_>>();
+            let order = order.clone();
+            rest.into_iter()
+                .map(move |at| [order.clone(), vec![at]].concat())
+        };
+        orders = orders.iter().flat_map(longer).collect();
+    }
+    assert_eq!(orders.len(), 24);
+    for order in orders {
+        let (_, repository) = repository().await;
+        let chain = chain(&repository).await;
+        for (gone, at) in order.iter().enumerate() {
+            repository.forget(chain[*at].0.snapshot).await.unwrap();
+            let swept = repository.sweep(Duration::ZERO, far_future()).await;
+            swept.unwrap();
+            for kept in &order[gone + 1..] {
+                let (manifest, state) = &chain[*kept];
+                assert_model(&repository, manifest, state).await;
+            }
+            assert_clean(&repository).await;
+        }
+        let report = repository.check(CheckOptions::default()).await.unwrap();
+        assert_eq!((report.packs, report.packs_unreferenced), (0, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collection_without_segments_gets_them_by_a_scan_upon_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1");
+    copy_folder(&golden, folder.path());
+    let store = vault::Store::local(folder.path()).unwrap();
+    let repository = Repository::open(store, &key()).await.unwrap();
+    let old = repository.manifest(snapshot_id(1)).await.unwrap();
+    let customers = &old.collections[0];
+    assert!(!customers.can_be_edited() && old.collections[2].can_be_edited());
+    let error = repository
+        .find(customers, &[identity(1)])
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let tree = read(&repository, &old).await.unwrap();
+    let writer = repository.begin_upon(small(), Some(&old));
+    let again = vault::CollectionEntry {
+        uuid: customers.uuid,
+        ..entry("customers")
+    };
+    let mut scan = writer.collection(again);
+    scan.push(batch(&tree[0].1)).await.unwrap();
+    scan.finish().await.unwrap();
+    let next = writer.commit(header(2)).await.unwrap();
+    assert_eq!(next.totals.documents_new, Some(0));
+    let customers = &next.collections[0];
+    let identities: Vec<Bytes> = tree[0]
+        .1
+        .iter()
+        .map(|d| Bytes::copy_from_slice(&d[..12]))
+        .collect();
+    let found = repository.find(customers, &identities).await.unwrap();
+    let found: Vec<Vec<u8>> = found
+        .into_iter()
+        .map(|found| found.unwrap().to_vec())
+        .collect();
+    assert_eq!(found, tree[0].1);
+    assert_clean(&repository).await;
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for item in std::fs::read_dir(from).unwrap() {
+        let item = item.unwrap();
+        let target = to.join(item.file_name());
+        if item.file_type().unwrap().is_dir() {
+            copy_folder(&item.path(), &target);
+        } else {
+            std::fs::copy(item.path(), target).unwrap();
+        }
+    }
 }

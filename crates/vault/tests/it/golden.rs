@@ -5,6 +5,7 @@ use std::path::Path;
 
 use vault::{CheckOptions, Repository, Store};
 
+use crate::editing;
 use crate::support::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,6 +39,45 @@ async fn a_store_of_format_version_1_is_read() {
         .await
         .unwrap();
     assert_eq!((report.problems, report.documents), (Vec::new(), 45));
+}
+
+/// The same version with what was added since: segments, the packs of pages, a parent and a resume
+/// point; one snapshot by a scan and one by an edit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_with_segments_is_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1-segments");
+    let mut state = editing::model(0..600, 40);
+    let changes: editing::Changes = (0..60)
+        .map(|id| (id * 11, (id % 3 > 0).then(|| editing::doc(id * 11, 1, 40))))
+        .collect();
+    if !folder.join("repo").exists() {
+        let store = Store::local(&folder).unwrap();
+        let repository = Repository::create(store, &key()).await.unwrap();
+        let writer = repository.begin(small());
+        editing::scan(&writer, &state).await;
+        let base = writer.commit(header(1)).await.unwrap();
+        let writer = repository.begin_upon(small(), Some(&base));
+        editing::edit(&writer, &changes, 100).await.unwrap();
+        let header = vault::SnapshotHeader {
+            resume_point: Some(b"go on here".to_vec()),
+            ..header(2)
+        };
+        writer.commit(header).await.unwrap();
+        panic!("{} was missing and has been written", folder.display());
+    }
+    let store = Store::local(&folder).unwrap();
+    let repository = Repository::open(store, &key()).await.unwrap();
+    let manifest = repository.manifest(snapshot_id(1)).await.unwrap();
+    editing::assert_model(&repository, &manifest, &state).await;
+    editing::apply(&mut state, &changes);
+    let manifest = repository.manifest(snapshot_id(2)).await.unwrap();
+    editing::assert_model(&repository, &manifest, &state).await;
+    assert_eq!(manifest.parent, Some(snapshot_id(1)));
+    assert_eq!(
+        manifest.resume_point.as_deref(),
+        Some(b"go on here".as_slice())
+    );
+    editing::assert_clean(&repository).await;
 }
 
 /// Fingerprints depend on the keys in the store and on every hash of the format.

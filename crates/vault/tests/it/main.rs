@@ -11,5 +11,6 @@ mod faulty;
 mod golden;
 mod identity;
 mod matching;
+mod repacking;
 mod support;
 mod sweep;

@@ -1,0 +1,209 @@
+//! Copies blocks with their sidecars into new packs: each is opened and compared with its name, then
+//! sealed as it is under the new pack's key. Must never pass on bytes that it did not verify.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+
+use super::RepackOptions;
+use crate::error::Error;
+use crate::fetch::{Piece, ReadCounter, fetch};
+use crate::frame::{FrameKind, RawLength};
+use crate::id::PackId;
+use crate::keys;
+use crate::locate::BlockPlace;
+use crate::pack::{self, Location, NewFrame, PackBuilder};
+use crate::page::BlockReference;
+use crate::repository::{Held, Inner};
+use crate::sidecar::SIDECAR_ENTRY_BYTES;
+
+/// Where blocks went: the new pack, and what a page is to say of the block.
+pub(super) type Moved = HashMap<BlockPlace, (PackId, BlockReference)>;
+
+/// Packs that are being written.
+pub(super) struct NewPacks {
+    repository: Arc<Inner>,
+    pack_bytes: u64,
+    open: Option<PackBuilder>,
+    /// Blocks of the open pack whose sidecars are not in it yet, and these.
+    waiting: Vec<(BlockPlace, BlockReference, NewFrame)>,
+    waiting_bytes: u64,
+    pub(super) moved: Moved,
+    /// Keeps the new packs from the sweep.
+    held: Held,
+    written: u64,
+}
+
+/// A block or a sidecar as it was compressed.
+struct Copied {
+    ordinal: u32,
+    kind: FrameKind,
+    plain: Vec<u8>,
+}
+
+impl NewPacks {
+    pub(super) fn new(repository: Arc<Inner>, options: &RepackOptions) -> NewPacks {
+        NewPacks {
+            held: Held::new(repository.clone(), Vec::new()),
+            repository,
+            pack_bytes: options.pack_bytes as u64,
+            open: None,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            moved: Moved::new(),
+            written: 0,
+        }
+    }
+
+    /// Copies blocks of one pack. Where one cannot be read, none of them counts as copied.
+    pub(super) async fn copy(
+        &mut self,
+        from: PackId,
+        blocks: &[BlockReference],
+    ) -> Result<(), Error> {
+        let pieces = blocks.iter().flat_map(|block| {
+            let sidecar = (block.sidecar_offset, block.sidecar_length);
+            [
+                (FrameKind::Block, (block.offset, block.length)),
+                (FrameKind::Sidecar, sidecar),
+            ]
+            .map(|(kind, (offset, length))| Piece {
+                pack: from,
+                offset,
+                length: u64::from(length),
+                what: (kind, block.clone()),
+            })
+        });
+        let pieces = pieces.collect();
+        let read = fetch(&self.repository, &ReadCounter::default(), pieces, open);
+        let copied: Vec<Copied> = read.try_concat().await?;
+        let mut frames: HashMap<(u32, u8), Vec<u8>> = copied
+            .into_iter()
+            .map(|copied| ((copied.ordinal, copied.kind as u8), copied.plain))
+            .collect();
+        for block in blocks {
+            let mut take = |kind| frames.remove(&(block.ordinal, kind as u8));
+            let (Some(plain), Some(sidecar)) = (take(FrameKind::Block), take(FrameKind::Sidecar))
+            else {
+                unreachable!("both were read");
+            };
+            self.block((from, block.ordinal), block, plain, sidecar)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn block(
+        &mut self,
+        from: BlockPlace,
+        block: &BlockReference,
+        plain: Vec<u8>,
+        sidecar: Vec<u8>,
+    ) -> Result<(), Error> {
+        let raw_length = block.documents as usize * SIDECAR_ENTRY_BYTES;
+        let frame = |kind, plain, raw_length| NewFrame {
+            kind,
+            plain,
+            raw_length,
+            documents: block.documents,
+            id: block.id.0,
+        };
+        let raw_length = u32::try_from(raw_length).expect("a sidecar has about 2 MiB");
+        let (_, location) = self.append(frame(FrameKind::Block, plain, block.raw_length))?;
+        let copy = BlockReference {
+            ordinal: location.ordinal,
+            offset: location.offset,
+            length: location.length,
+            ..block.clone()
+        };
+        self.waiting_bytes += sidecar.len() as u64;
+        let sidecar = frame(FrameKind::Sidecar, sidecar, raw_length);
+        self.waiting.push((from, copy, sidecar));
+        self.close_if_full().await
+    }
+
+    /// Appends a frame to the open pack, which may then be full.
+    pub(super) fn append(&mut self, frame: NewFrame) -> Result<(PackId, Location), Error> {
+        let open = self.open_pack()?;
+        Ok((open.id(), open.append(frame)))
+    }
+
+    pub(super) fn open_pack(&mut self) -> Result<&mut PackBuilder, Error> {
+        if self.open.is_none() {
+            let id = PackId(keys::random()?);
+            self.held.add(id);
+            self.open = Some(PackBuilder::new(&self.repository.sealing_root, id));
+        }
+        Ok(self.open.as_mut().expect("opened above"))
+    }
+
+    /// Appends the sidecars that wait.
+    pub(super) fn end_blocks(&mut self) {
+        let Some(open) = &mut self.open else { return };
+        self.waiting_bytes = 0;
+        for (from, block, sidecar) in self.waiting.drain(..) {
+            let location = open.append(sidecar);
+            let block = BlockReference {
+                sidecar_ordinal: location.ordinal,
+                sidecar_offset: location.offset,
+                sidecar_length: location.length,
+                ..block
+            };
+            self.moved.insert(from, (open.id(), block));
+        }
+    }
+
+    /// Puts the open pack where it has reached its size.
+    pub(super) async fn close_if_full(&mut self) -> Result<(), Error> {
+        let length = self.open.as_ref().map_or(0, PackBuilder::length);
+        if length + self.waiting_bytes < self.pack_bytes {
+            return Ok(());
+        }
+        self.close().await
+    }
+
+    /// Puts the open pack.
+    pub(super) async fn close(&mut self) -> Result<(), Error> {
+        self.end_blocks();
+        let Some(open) = self.open.take() else {
+            return Ok(());
+        };
+        let name = pack::object_name(open.id());
+        let chunks = open.finish();
+        self.written += chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+        self.repository.store.put_new(&name, chunks).await
+    }
+
+    /// Returns the bytes of the packs that were put.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+}
+
+fn open(
+    repository: &Inner,
+    piece: Piece<(FrameKind, BlockReference)>,
+    sealed: Vec<u8>,
+) -> Result<Copied, Error> {
+    let (kind, block) = piece.what;
+    let seal = repository.pack_seal(piece.pack);
+    let (ordinal, raw_length) = match kind {
+        FrameKind::Block => (block.ordinal, block.raw_length as usize),
+        _ => {
+            let raw_length = block.documents as usize * SIDECAR_ENTRY_BYTES;
+            (block.sidecar_ordinal, raw_length)
+        }
+    };
+    let length = RawLength::Exactly(raw_length);
+    let (plain, content) = seal.open_kept(kind, ordinal, sealed, length)?;
+    if kind == FrameKind::Block && repository.hash_keys.block(&content) != block.id {
+        let reason = format!("block in frame {ordinal}: its hash does not agree");
+        return Err(Error::corrupt(seal.object(), reason));
+    }
+    Ok(Copied {
+        ordinal: block.ordinal,
+        kind,
+        plain,
+    })
+}
