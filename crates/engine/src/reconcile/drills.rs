@@ -1,6 +1,6 @@
 //! Asks for the drills that are due, and tells the metrics how the last ones went.
 
-use model::{Error, Page, RestoreJob, Status, Timestamp};
+use model::{Error, Page, Status, Timestamp};
 
 use crate::Engine;
 use crate::metrics::DrillFigures;
@@ -18,7 +18,9 @@ pub(crate) async fn reconcile(engine: &Engine) -> Result<(), Error> {
             continue;
         };
         let newest = engine.parts.meta.drills(cluster.id, first).await?;
-        if !is_due(newest.items.first(), days, engine.now()) {
+        let newest = newest.items.first();
+        let newest = newest.map(|drill| (drill.status, drill.created_at));
+        if !is_due(newest, days, engine.now()) {
             continue;
         }
         match engine.drills().scheduled(&cluster).await {
@@ -35,13 +37,16 @@ pub(crate) async fn reconcile(engine: &Engine) -> Result<(), Error> {
     Ok(())
 }
 
-fn is_due(newest: Option<&RestoreJob>, days: u32, now: Timestamp) -> bool {
-    let Some(newest) = newest else { return true };
-    let wait_days = match newest.status {
+/// Decides by where the newest drill stands and when it was asked for.
+fn is_due(newest: Option<(Status, Timestamp)>, days: u32, now: Timestamp) -> bool {
+    let Some((status, asked_at)) = newest else {
+        return true;
+    };
+    let wait_days = match status {
         Status::Failed => days.min(RETRY_DAYS),
         _ => days,
     };
-    newest.status.is_final() && now.millis_since(newest.created_at) >= i64::from(wait_days) * DAY_MS
+    status.is_final() && now.millis_since(asked_at) >= i64::from(wait_days) * DAY_MS
 }
 
 /// Reads how the last drills of all clusters went; what fails is told by the next look.
@@ -75,8 +80,16 @@ async fn figures(engine: &Engine) -> Result<Vec<DrillFigures>, Error> {
 mod tests {
     use super::*;
 
+    fn due_after(status: Status, days: i64) -> bool {
+        let now = Timestamp::from_millis(days * DAY_MS);
+        is_due(Some((status, Timestamp::from_millis(0))), 7, now)
+    }
+
     #[test]
-    fn a_drill_that_never_was_is_due() {
+    fn one_is_due_when_the_last_is_old_or_failed_a_day_ago() {
         assert!(is_due(None, 7, Timestamp::from_millis(0)));
+        assert!(due_after(Status::Completed, 7) && !due_after(Status::Completed, 6));
+        assert!(due_after(Status::Failed, 1) && !due_after(Status::Failed, 0));
+        assert!(!due_after(Status::Running, 9));
     }
 }

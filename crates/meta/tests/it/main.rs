@@ -6,6 +6,7 @@
 )]
 
 mod clusters;
+mod drills;
 mod jobs;
 mod keys;
 mod opening;
