@@ -184,3 +184,43 @@ fn a_damaged_document_is_an_error() {
         Err(MatchError::Document { .. })
     ));
 }
+
+#[test]
+fn no_flipped_byte_of_filter_or_document_makes_it_panic() {
+    let filter = doc! {
+        "$or": [{ "a.0.b": { "$gt": 1.5, "$not": { "$in": [1, "x", { "y": 2_i64 }] } } }],
+        "s": { "$regex": "^a+", "$options": "i" }, "n": { "$mod": [3, 1], "$bitsAllSet": 5 },
+        "_id": { "$in": [1, "a", "1.5".parse::<bson::Decimal128>().unwrap()] },
+        "l": { "$elemMatch": { "$size": 1 }, "$all": [{ "$elemMatch": { "b": Bson::Null } }] },
+    };
+    let document = rawdoc! {
+        "_id": 1, "a": [{ "b": 2 }], "s": "aaa", "n": 7, "l": [[1], { "b": "x" }],
+    };
+    let (filter, document) = (
+        bson::RawDocumentBuf::try_from(&filter)
+            .unwrap()
+            .into_bytes(),
+        document.into_bytes(),
+    );
+    let whole = Filter::parse(RawDocument::from_bytes(&filter).unwrap()).unwrap();
+    for value in [0, 1, 2, 4, 0x0B, 0x10, 0x13, 0x24, 0x7F, 0x80, 0xFF] {
+        for position in 0..filter.len() {
+            let mut broken = filter.clone();
+            broken[position] = value;
+            let Ok(broken) = RawDocument::from_bytes(&broken) else {
+                continue;
+            };
+            if let Ok(parsed) = Filter::parse(broken) {
+                let _ = parsed.ids();
+                let _ = parsed.matches(RawDocument::from_bytes(&document).unwrap());
+            }
+        }
+        for position in 0..document.len() {
+            let mut broken = document.clone();
+            broken[position] = value;
+            if let Ok(broken) = RawDocument::from_bytes(&broken) {
+                let _ = whole.matches(broken);
+            }
+        }
+    }
+}
