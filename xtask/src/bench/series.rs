@@ -31,10 +31,13 @@ pub(super) struct Series<'a> {
 impl Series<'_> {
     /// Measures everything.
     pub(super) async fn run(&self, stock: Option<&tools::Stock>) -> anyhow::Result<()> {
-        let first = self.snapshot("first_snapshot").await?;
-        if let Some(stock) = stock {
-            stock.dump(self.mongo, self.bench.scratch, self.loaded.size_bytes)?;
-        }
+        let size = self.loaded.size_bytes;
+        let (first, first_seconds) = self.snapshot("first_snapshot").await?;
+        let dumps = match stock {
+            Some(stock) => stock.dump(self.mongo, self.bench.scratch, size)?,
+            None => Vec::new(),
+        };
+        self.ratios("first_snapshot", first_seconds, &dumps);
         self.snapshot("next_snapshot_unchanged").await?;
         for (change, figure) in [
             (BenchChange::Uniform, "next_snapshot_1_percent_uniform"),
@@ -42,21 +45,36 @@ impl Series<'_> {
             (BenchChange::Append, "next_snapshot_1_percent_appended"),
         ] {
             self.change(change, ONE_IN).await?;
-            self.snapshot(figure).await?;
+            let (_, seconds) = self.snapshot(figure).await?;
+            self.ratios(figure, seconds, &dumps);
         }
-        let last = self.snapshot("next_snapshot_unchanged_again").await?;
+        let (last, _) = self.snapshot("next_snapshot_unchanged_again").await?;
         self.peek(&last).await?;
         self.change(BenchChange::Uniform, ONE_IN).await?;
-        self.restore("rewind_1_percent", &last, "rewind").await?;
-        if let Some(stock) = stock {
-            stock.restore(self.mongo, self.bench.scratch, self.loaded.size_bytes)?;
-        }
+        let rewound = self.restore("rewind_1_percent", &last, "rewind").await?;
+        let loads = match stock {
+            Some(stock) => stock.restore(self.mongo, self.bench.scratch, size)?,
+            None => Vec::new(),
+        };
+        self.ratios("rewind_1_percent", rewound, &loads);
         for (figure, mode) in [("restore_safe", "safe"), ("restore_in_place", "in-place")] {
-            self.restore(figure, &first, mode).await?;
+            let seconds = self.restore(figure, &first, mode).await?;
+            self.ratios(figure, seconds, &loads);
         }
         self.bench
-            .measure_download(self.cli, self.service, &last, self.loaded.size_bytes)
+            .measure_download(self.cli, self.service, &last, size)
             .await
+    }
+
+    /// Says how many times as long the stock tools took in this run.
+    fn ratios(&self, figure: &str, seconds: f64, stock: &[(&str, f64)]) {
+        for (tool, tool_seconds) in stock {
+            let times = (tool_seconds / seconds * 100.0).round() / 100.0;
+            super::print(&json!({
+                "figure": "ratio", "of": figure, "against": tool, "times_as_fast": times,
+                "data": self.label,
+            }));
+        }
     }
 
     /// Measures the next snapshot after a change of so many documents, whatever the size.
@@ -69,8 +87,9 @@ impl Series<'_> {
 
     /// Takes a snapshot and puts it back, so that there is a restore job.
     pub(super) async fn one_restore(&self) -> anyhow::Result<()> {
-        let snapshot = self.snapshot("first_snapshot").await?;
-        self.restore("restore_safe", &snapshot, "safe").await
+        let (snapshot, _) = self.snapshot("first_snapshot").await?;
+        self.restore("restore_safe", &snapshot, "safe").await?;
+        Ok(())
     }
 
     async fn change(&self, change: BenchChange, one_in: u64) -> anyhow::Result<()> {
@@ -80,23 +99,24 @@ impl Series<'_> {
             .await
     }
 
-    async fn snapshot(&self, figure: &str) -> anyhow::Result<String> {
+    /// Takes a snapshot; returns its id and how long it took in seconds.
+    async fn snapshot(&self, figure: &str) -> anyhow::Result<(String, f64)> {
         let take = ["snapshot", "take", CLUSTER, "--wait"];
-        let taken = self.measured(figure, &take).await?;
+        let (taken, seconds) = self.measured(figure, &take).await?;
         let id = taken["id"].as_str().context("the snapshot has no id")?;
-        Ok(id.to_owned())
+        Ok((id.to_owned(), seconds))
     }
 
-    async fn restore(&self, figure: &str, snapshot: &str, mode: &str) -> anyhow::Result<()> {
+    /// Puts a snapshot back; returns how long it took in seconds.
+    async fn restore(&self, figure: &str, snapshot: &str, mode: &str) -> anyhow::Result<f64> {
         let start = ["restore", "start", CLUSTER, "--snapshot", snapshot];
         let how = ["--target", CLUSTER, "--mode", mode, "--yes", "--wait"];
-        self.measured(figure, &[&start[..], &how[..]].concat())
-            .await?;
-        Ok(())
+        let command = [&start[..], &how[..]].concat();
+        Ok(self.measured(figure, &command).await?.1)
     }
 
     /// Runs a command that waits for a job, and reports what both sides spent on it.
-    async fn measured(&self, figure: &str, command: &[&str]) -> anyhow::Result<Value> {
+    async fn measured(&self, figure: &str, command: &[&str]) -> anyhow::Result<(Value, f64)> {
         let server = self.mongo.pid().context("the server runs")?;
         let own = self.service.pid();
         let (server_before, own_before) = (cpu_ms(server)?, cpu_ms(own)?);
@@ -117,7 +137,7 @@ impl Series<'_> {
             more["stored_mb"] = json!((in_mb(stored) * 100.0).round() / 100.0);
         }
         report(figure, self.loaded.size_bytes, seconds, more);
-        Ok(job)
+        Ok((job, seconds))
     }
 
     /// Reads single documents by `_id`, each by a command of its own.

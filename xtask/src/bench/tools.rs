@@ -36,14 +36,15 @@ impl Stock {
         None
     }
 
-    /// Measures `mongodump` and `mongodump --gzip`; keeps the plain dump.
+    /// Measures `mongodump` and `mongodump --gzip`; keeps the plain dump. Returns the seconds.
     pub(super) fn dump(
         &self,
         mongo: &RealMongo,
         scratch: &Path,
         size_bytes: u64,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Vec<(&'static str, f64)>> {
         let uri = mongo.uri();
+        let mut taken = Vec::new();
         for (figure, folder, gzip) in [
             ("mongodump", PLAIN, None),
             ("mongodump_gzip", "gzip", Some("--gzip")),
@@ -52,34 +53,36 @@ impl Stock {
             command
                 .args(["--quiet", "--uri", &uri, "--db", DATABASE, "--out"])
                 .arg(scratch.join(folder));
-            time(figure, command.args(gzip), size_bytes)?;
+            taken.push((figure, time(figure, command.args(gzip), size_bytes)?));
         }
-        std::fs::remove_dir_all(scratch.join("gzip")).context("remove a dump")
+        std::fs::remove_dir_all(scratch.join("gzip")).context("remove a dump")?;
+        Ok(taken)
     }
 
-    /// Measures `mongorestore --drop` of the plain dump, and removes that.
+    /// Measures `mongorestore --drop` of the plain dump, and removes that. Returns the seconds.
     pub(super) fn restore(
         &self,
         mongo: &RealMongo,
         scratch: &Path,
         size_bytes: u64,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Vec<(&'static str, f64)>> {
         let uri = mongo.uri();
         let mut command = Command::new(&self.restore);
         command.args(["--quiet", "--uri", &uri, "--drop"]);
         command.args(["--numInsertionWorkersPerCollection", "4"]);
         let plain = scratch.join(PLAIN);
-        time("mongorestore_drop", command.arg(&plain), size_bytes)?;
-        std::fs::remove_dir_all(plain).context("remove a dump")
+        let seconds = time("mongorestore_drop", command.arg(&plain), size_bytes)?;
+        std::fs::remove_dir_all(plain).context("remove a dump")?;
+        Ok(vec![("mongorestore_drop", seconds)])
     }
 }
 
-fn time(figure: &str, command: &mut Command, size_bytes: u64) -> anyhow::Result<()> {
+fn time(figure: &str, command: &mut Command, size_bytes: u64) -> anyhow::Result<f64> {
     let started = Instant::now();
     shell::run(command)?;
     let seconds = started.elapsed().as_secs_f64();
     report(figure, size_bytes, seconds, json!({}));
-    Ok(())
+    Ok(seconds)
 }
 
 fn find(variable: &str, name: &str) -> Option<PathBuf> {
