@@ -1,5 +1,5 @@
-//! Copies blocks with their sidecars into new packs: each is opened and compared with its name, then
-//! sealed as it is under the new pack's key. Must never pass on bytes that it did not verify.
+//! Copies blocks with their sidecars into new packs: each is opened and compared with its name,
+//! then sealed as it is under the new pack's key. Must never pass on bytes that it did not verify.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Gives back the space of what is dead inside packs: what is live in packs that are mostly dead, or
-//! far too small, is copied into new ones, and manifests get a new generation that refers there.
+//! Gives back the space of what is dead inside packs: what is live in packs that are mostly dead,
+//! or far too small, is copied into new ones, and manifests get a new generation that refers there.
 //! Must never delete a pack: the sweep does, a grace period after nothing refers to it.
 
 mod copy;
