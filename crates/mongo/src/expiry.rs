@@ -84,5 +84,5 @@ impl Target {
 
 fn limit(document: &RawDocument) -> Option<RawBson> {
     let seconds = document.get(EXPIRY).ok().flatten()?;
-    RawBson::try_from(seconds).ok()
+    Some(RawBson::from(seconds))
 }
