@@ -146,7 +146,11 @@ async fn restore_in_the_middle(world: &World, mongo: &RealMongo) -> String {
     sample::damage(&client).await.unwrap();
     let before = block(mongo, &["insert"], Some("shop.orders")).await;
     let line = ["restore", "start", "shop", "--snapshot", "latest"];
-    let line = [&line[..], &["--target", "shop", "--yes"]].concat();
+    let line = [
+        &line[..],
+        &["--target", "shop", "--yes", "--mode", "in-place"],
+    ]
+    .concat();
     let restore = id(&world.json(&line).await);
     blocked(mongo, before).await;
     let job = world.json(&["restore", "show", "shop", &restore]).await;

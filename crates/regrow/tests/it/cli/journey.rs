@@ -56,7 +56,7 @@ async fn what_was_damaged_is_restored_exactly_and_can_be_downloaded() {
 
     let start = ["restore", "start", "shop", "--target", "shop", "--snapshot"];
     let refused = world.run(&[&start[..], &[id]].concat()).await;
-    let plan = "remove  EVERY database on shop, except admin, config and local";
+    let plan = "replace EVERY database on shop, except admin, config and local";
     assert!(refused.stderr.contains(plan), "{}", refused.stderr);
     refused_without_question(&refused.stderr, refused.code);
     assert_eq!(damaged, sample::state(&client).await.unwrap());
