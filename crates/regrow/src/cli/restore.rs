@@ -291,7 +291,7 @@ pub(super) fn compared(facts: Facts, report: &[CollectionReport]) -> Facts {
     let facts = facts.fact(
         "compared",
         format!(
-            "{equal} of {} are equal",
+            "{equal} of {} collections are equal",
             report.iter().filter(there).count()
         ),
     );
