@@ -139,7 +139,7 @@ impl NewPacks {
     }
 
     /// Appends the sidecars that wait.
-    pub(super) fn end_blocks(&mut self) {
+    fn end_blocks(&mut self) {
         let Some(open) = &mut self.open else { return };
         self.waiting_bytes = 0;
         for (from, block, sidecar) in self.waiting.drain(..) {

@@ -89,7 +89,9 @@ pub(crate) async fn repack(
             Err(error) => return Err(error),
         }
     }
-    packs.end_blocks();
+    // Pages and segments go to packs of their own: rewriting them again must leave no pack of
+    // blocks half dead, or repacking would never come to an end.
+    packs.close().await?;
     let mut rewrite = Rewrite::new(repository.clone(), packs, moved_from, options)?;
     for &(snapshot, generation) in &snapshots {
         let manifest = repository.read_manifest(snapshot, generation).await?;

@@ -177,7 +177,8 @@ async fn small_packs_are_joined() {
         .try_collect()
         .await
         .unwrap();
-    assert_eq!(packs.len(), 1);
+    // One of blocks, and one of pages and segments.
+    assert_eq!(packs.len(), 2);
     let manifest = repository.manifest(base.snapshot).await.unwrap();
     assert_model(&repository, &manifest, &state).await;
     assert_clean(&repository).await;
