@@ -219,6 +219,8 @@ impl Work<'_> {
     /// Reads everything at one time: what changed where that can be told, all of it otherwise.
     async fn at_one_time(&self, base: Option<Base>, start: &Start) -> Result<Taken, Error> {
         let source = self.deployment.begin_snapshot().await?;
+        // Now, because the oplog may have passed this time by when everything is read.
+        let header = self.header(&source).await?;
         let now = self.engine.now();
         let (changes, why_not) = match (&base, &start.reason) {
             _ if start.way == SnapshotWay::Scan => (None, start.reason.clone()),
@@ -237,7 +239,7 @@ impl Work<'_> {
         let pass = Pass::new(self, &source, &writer, before, changes);
         pass.read_all().await?;
         source.finish().await?;
-        let manifest = writer.commit(self.header(&source).await?).await?;
+        let manifest = writer.commit(header).await?;
         let scanned_at = match (&base, way) {
             (Some(base), SnapshotWay::Follow) => base.scanned_at,
             _ => Some(now),

@@ -3,21 +3,27 @@
 //! The help texts are written for somebody who has never seen the program. A secret never has a
 //! flag of its own, because other users of the machine can read command lines.
 
+mod access;
+mod cluster;
+mod drill;
 mod peek;
+mod restore;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use access::{
+    CreateKey, KeyAccess, KeyAction, KeyCommand, ProjectAccess, ProjectAction, ProjectCommand,
+};
+pub(super) use cluster::{AddCluster, ClusterAction, ClusterCommand, SetCluster, Tier};
+pub(super) use drill::{DrillAction, DrillCommand, StartDrill};
 pub(super) use peek::{Diff, Find};
+pub(super) use restore::{Mode, OneRestore, RestoreAction, RestoreCommand, StartRestore};
 
 use super::output::Format;
 use crate::telemetry::LogFormat;
-
-mod restore;
-
-pub(super) use restore::{Mode, OneRestore, RestoreAction, RestoreCommand, StartRestore};
 
 /// Backs up and restores MongoDB that you run yourself.
 ///
@@ -262,110 +268,6 @@ pub(super) struct Yes {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct ClusterCommand {
-    #[command(subcommand)]
-    pub(super) action: ClusterAction,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum ClusterAction {
-    /// Attach a deployment and take its first snapshot.
-    ///
-    /// The service must reach it at the connection string. The string is a secret: it is stored
-    /// sealed, never shown and never logged. A replica set gives snapshots of one moment; a
-    /// standalone server gives documents as they were when each was read.
-    Add(AddCluster),
-    /// List the attached deployments.
-    List,
-    /// Show one attached deployment.
-    Show {
-        /// Name of the cluster.
-        cluster: String,
-    },
-    /// Change options of an attached deployment.
-    Set(SetCluster),
-    /// Detach a deployment and delete its snapshots; the deployment itself is not touched.
-    Remove {
-        /// Name of the cluster.
-        cluster: String,
-        #[command(flatten)]
-        yes: Yes,
-    },
-}
-
-#[derive(Debug, Args)]
-#[command(
-    override_usage = "regrow cluster add <NAME> --tier <TIER> --uri <URI> [OPTIONS]\n       \
-                            regrow cluster add <NAME> --tier <TIER> --uri-file <FILE> [OPTIONS]"
-)]
-pub(super) struct AddCluster {
-    /// A name of your choice, unique in the project.
-    pub(super) name: String,
-
-    /// Connection string, mongodb://… or mongodb+srv://…; others on this machine may see it.
-    #[arg(long, value_name = "URI", required_unless_present = "uri_file")]
-    #[arg(conflicts_with = "uri_file")]
-    pub(super) uri: Option<String>,
-
-    /// A file with the connection string, or - for standard input.
-    #[arg(long, value_name = "FILE")]
-    pub(super) uri_file: Option<PathBuf>,
-
-    /// M2, M5 or serverless: which schedule it has and which requests of the API show it. M2 and
-    /// M5 have a snapshot a day and keep eight; serverless has one every six hours and keeps two.
-    #[arg(long, value_enum, ignore_case = true, hide_possible_values = true)]
-    pub(super) tier: Tier,
-
-    /// Leave the first snapshot to the schedule.
-    #[arg(long)]
-    pub(super) no_snapshot: bool,
-
-    /// Serverless only: keep snapshots for 35 days instead of the last two.
-    #[arg(long)]
-    pub(super) continuous_backup: bool,
-
-    /// Refuse removal until this is taken back with `cluster set`.
-    #[arg(long)]
-    pub(super) termination_protection: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Tier {
-    #[value(name = "M2")]
-    M2,
-    #[value(name = "M5")]
-    M5,
-    #[value(name = "serverless")]
-    Serverless,
-}
-
-#[derive(Debug, Args)]
-#[group(id = "options", required = true, multiple = true)]
-pub(super) struct Options {
-    /// Serverless only: keep snapshots for 35 days instead of the last two.
-    #[arg(long, value_name = "true|false", hide_possible_values = true)]
-    pub(super) continuous_backup: Option<bool>,
-
-    /// How many days apart drills are asked for by themselves; 0 for never.
-    #[arg(long, value_name = "DAYS")]
-    pub(super) drill_every_days: Option<u32>,
-
-    /// Whether removal is refused.
-    #[arg(long, value_name = "true|false", hide_possible_values = true)]
-    pub(super) termination_protection: Option<bool>,
-}
-
-#[derive(Debug, Args)]
-#[command(override_usage = "regrow cluster set [OPTIONS] <CLUSTER>")]
-pub(super) struct SetCluster {
-    /// Name of the cluster.
-    pub(super) cluster: String,
-
-    #[command(flatten)]
-    pub(super) options: Options,
-}
-
-#[derive(Debug, Args)]
 pub(super) struct SnapshotCommand {
     #[command(subcommand)]
     pub(super) action: SnapshotAction,
@@ -423,54 +325,6 @@ pub(super) struct Prune {
     pub(super) yes: Yes,
 }
 
-#[derive(Debug, Args)]
-#[command(subcommand_negates_reqs = true)]
-pub(super) struct DrillCommand {
-    #[command(subcommand)]
-    pub(super) action: Option<DrillAction>,
-
-    #[command(flatten)]
-    pub(super) start: StartDrill,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum DrillAction {
-    /// List a cluster's drills, newest first.
-    List {
-        /// Name of the cluster.
-        cluster: String,
-    },
-    /// Show one drill, with what it found when it compared.
-    Show {
-        /// Name of the cluster.
-        cluster: String,
-        /// Id of the drill.
-        drill: String,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(super) struct StartDrill {
-    /// Name of the cluster that the snapshot was taken from.
-    #[arg(required = true)]
-    pub(super) cluster: Option<String>,
-
-    /// Id of the snapshot [default: the newest one that is complete].
-    #[arg(long, value_name = "ID")]
-    pub(super) snapshot: Option<String>,
-
-    /// Another cluster to overwrite and empty, instead of a server that is thrown away.
-    #[arg(long, value_name = "CLUSTER")]
-    pub(super) target: Option<String>,
-
-    #[command(flatten)]
-    pub(super) yes: Yes,
-
-    /// Wait until the drill has ended; fails if it failed.
-    #[arg(long)]
-    pub(super) wait: bool,
-}
-
 /// What is in an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum DownloadFormat {
@@ -523,128 +377,4 @@ pub(super) struct Completions {
     /// The shell.
     #[arg(value_enum)]
     pub(super) shell: clap_complete::Shell,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct KeyCommand {
-    #[command(subcommand)]
-    pub(super) action: KeyAction,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum KeyAction {
-    /// List the API keys with a role in the project.
-    List {
-        /// All keys of the project's organization instead.
-        #[arg(long)]
-        organization: bool,
-    },
-    /// Make an API key and print it once; its private half cannot be shown again.
-    Create(CreateKey),
-    /// Delete an API key: it stops working at once.
-    Delete {
-        /// Id or public half of the key.
-        key: String,
-        /// Only take its roles in the project away.
-        #[arg(long)]
-        from_project: bool,
-        #[command(flatten)]
-        yes: Yes,
-    },
-    /// The addresses that a key may be used from; anywhere while the list is empty.
-    #[command(subcommand)]
-    Access(KeyAccess),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct CreateKey {
-    /// What the key is for.
-    #[arg(long, value_name = "TEXT")]
-    pub(super) description: String,
-
-    /// A role, such as `GROUP_OWNER` (everything in the project) or `GROUP_READ_ONLY`; repeat
-    /// it for more. With --organization `ORG_OWNER`, `ORG_READ_ONLY` and the like.
-    #[arg(long = "role", value_name = "ROLE", required = true)]
-    pub(super) roles: Vec<String>,
-
-    /// Give the roles in the project's organization instead of in the project.
-    #[arg(long)]
-    pub(super) organization: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum KeyAccess {
-    /// List the addresses.
-    List {
-        /// Id or public half of the key.
-        key: String,
-    },
-    /// Add addresses; from then on the key works from listed addresses only.
-    Add {
-        /// Id or public half of the key.
-        key: String,
-        /// Addresses, or blocks such as 192.0.2.0/24.
-        #[arg(required = true, value_name = "ADDRESS")]
-        addresses: Vec<String>,
-    },
-    /// Take an address off the list.
-    Remove {
-        /// Id or public half of the key.
-        key: String,
-        /// The address or block, as the list shows it.
-        address: String,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ProjectCommand {
-    #[command(subcommand)]
-    pub(super) action: ProjectAction,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum ProjectAction {
-    /// List the projects that the key can see.
-    List,
-    /// Make a project.
-    Create {
-        /// Name of the project.
-        name: String,
-        /// Id of its organization, where the key sees more than one.
-        #[arg(long, value_name = "ID")]
-        organization: Option<api::Id>,
-    },
-    /// Delete a project; it must not have clusters any more.
-    Delete {
-        /// Id or name of the project.
-        name: String,
-        #[command(flatten)]
-        yes: Yes,
-    },
-    /// The addresses that downloads may be fetched from; anywhere while the list is empty.
-    #[command(subcommand)]
-    Access(ProjectAccess),
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum ProjectAccess {
-    /// List the addresses.
-    List,
-    /// Add addresses.
-    Add {
-        /// Addresses, or blocks such as 192.0.2.0/24.
-        #[arg(required = true, value_name = "ADDRESS")]
-        addresses: Vec<String>,
-        /// What they are for.
-        #[arg(long, value_name = "TEXT")]
-        comment: Option<String>,
-        /// When they end by themselves, such as 2030-01-31T12:00:00Z.
-        #[arg(long, value_name = "DATE")]
-        delete_after: Option<api::Date>,
-    },
-    /// Take an address off the list.
-    Remove {
-        /// The address or block, as the list shows it.
-        address: String,
-    },
 }

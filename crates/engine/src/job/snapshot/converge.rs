@@ -95,13 +95,14 @@ impl Work<'_> {
     /// Reads what was written since the passes so far at one time, and commits.
     async fn exact_pass(&self, so_far: &Approach) -> Result<Manifest, Error> {
         let source = self.deployment.begin_snapshot().await?;
+        let header = self.header(&source).await?;
         let changes = changes_since(&source, &so_far.since).await?;
         let before = so_far.sealed.manifest();
         let writer = self.begin(Some(before));
         let pass = Pass::new(self, &source, &writer, Some(before), Some(changes));
         pass.read_all().await?;
         source.finish().await?;
-        Ok(writer.commit(self.header(&source).await?).await?)
+        Ok(writer.commit(header).await?)
     }
 
     fn converged(
