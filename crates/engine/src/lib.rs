@@ -97,6 +97,8 @@ pub struct Config {
     pub snapshot_way: Option<model::SnapshotWay>,
     /// Days after which a snapshot reads everything again, although following would do.
     pub scan_every_days: u32,
+    /// Whether packs of which little is live are written anew once a day.
+    pub repack: bool,
     /// Servers of our own, for drills and archives of data files.
     pub scratch: ScratchConfig,
     /// What is in an archive where the request doesn't say.

@@ -16,6 +16,9 @@ const SCHEDULE_EVERY: Duration = Duration::from_secs(10);
 /// How often retention is looked at without notice.
 const RETENTION_EVERY: Duration = Duration::from_secs(15 * 60);
 
+/// How often packs of which little is live are written anew; every page is read for it.
+const REPACK_EVERY_MS: i64 = 24 * 60 * 60 * 1000;
+
 /// Runs the reconcilers until shutdown.
 pub(crate) async fn run(engine: Engine, shutdown: CancellationToken) {
     let schedules = async {
@@ -30,7 +33,12 @@ pub(crate) async fn run(engine: Engine, shutdown: CancellationToken) {
         }
     };
     let retention = async {
+        let mut repack_due = engine.now();
         loop {
+            if engine.parts.config.repack && engine.now() >= repack_due {
+                retention::repack(&engine).await;
+                repack_due = engine.now().plus_millis(REPACK_EVERY_MS);
+            }
             scratch::sweep(&engine).await;
             drills::measure(&engine).await;
             let due = engine.parts.retention_due.notified();

@@ -138,6 +138,8 @@ pub(crate) struct Work {
     pub(crate) deployment_timeout_ms: u32,
     /// Days after which a snapshot reads everything again.
     pub(crate) scan_every_days: u16,
+    /// Whether packs of which little is live are written anew once a day.
+    pub(crate) repack: bool,
 }
 
 impl Default for Work {
@@ -148,6 +150,7 @@ impl Default for Work {
             compression_level: 1,
             deployment_timeout_ms: 10_000,
             scan_every_days: 7,
+            repack: false,
         }
     }
 }
@@ -226,6 +229,7 @@ impl Config {
             compression_level,
             deployment_timeout_ms,
             scan_every_days,
+            repack: _,
         } = self.work;
         in_range("work.slots", slots, 1..=64)?;
         in_range("work.cursors", cursors, 1..=64)?;

@@ -126,3 +126,21 @@ pub(crate) async fn sweep(engine: &Engine, grace: Duration) {
         Err(error) => tracing::warn!(error = ?error, "freeing space failed"),
     }
 }
+
+/// Writes packs anew of which less than half is needed; the sweeps then give their space back.
+pub(crate) async fn repack(engine: &Engine) {
+    let options = vault::RepackOptions {
+        compression_level: engine.parts.config.compression_level,
+        ..vault::RepackOptions::default()
+    };
+    match engine.parts.repository.repack(&options).await {
+        Ok(repacked) if repacked.packs > 0 => tracing::info!(
+            packs = repacked.packs,
+            size_bytes = repacked.bytes,
+            size_bytes_written = repacked.bytes_written,
+            "packs of which little is needed were written anew"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(error = ?error, "writing packs anew failed"),
+    }
+}

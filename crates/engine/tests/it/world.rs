@@ -45,6 +45,7 @@ pub(crate) fn config() -> Config {
         deployment_timeout_ms: 3_000,
         snapshot_way: None,
         scan_every_days: 7,
+        repack: false,
         scratch: engine::ScratchConfig {
             mongod: None,
             directory: None,

@@ -98,6 +98,7 @@ pub(super) fn engine_config(config: &Config) -> engine::Config {
         deployment_timeout_ms: config.work.deployment_timeout_ms.into(),
         snapshot_way: None,
         scan_every_days: config.work.scan_every_days.into(),
+        repack: config.work.repack,
         scratch: engine::ScratchConfig {
             mongod: config.scratch.mongod.clone(),
             directory: config.scratch.directory.clone(),

@@ -17,6 +17,8 @@ use crate::pump::{self, SharedCounter};
 pub(super) struct Put<'a> {
     pub(super) engine: &'a Engine,
     manifest: Arc<Manifest>,
+    /// Keeps what is read from the sweeps, whatever becomes of the snapshot meanwhile.
+    _kept: vault::Held,
     pub(super) items: Items,
     pub(super) target: Target,
     lanes: Lanes,
@@ -40,6 +42,7 @@ impl<'a> Put<'a> {
     ) -> Self {
         let put = Self {
             engine,
+            _kept: engine.parts.repository.hold(&manifest),
             manifest,
             items,
             target,

@@ -104,6 +104,7 @@ fn engine_config() -> engine::Config {
         deployment_timeout_ms: 3_000,
         snapshot_way: None,
         scan_every_days: 7,
+        repack: false,
         scratch: engine::ScratchConfig {
             mongod: None,
             directory: None,
