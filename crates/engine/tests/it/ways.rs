@@ -1,5 +1,8 @@
 //! The three ways of taking a snapshot: what each reads, and that all of them are exact.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use engine::Config;
 use model::{Snapshot, SnapshotCost, SnapshotWay, Status, Tier};
 use mongodb::Client;
@@ -121,4 +124,81 @@ async fn what_takes_longer_than_the_server_keeps_the_past_converges() -> anyhow:
     let snapshot = world.snapshot("c").await?;
     assert_eq!(cost(&snapshot).way, SnapshotWay::Converge);
     assert_restores(&world, &client, &snapshot, &state).await
+}
+
+/// Adds to two documents at once, again and again, until told to stop; their numbers are equal at
+/// every moment.
+async fn keep_pairs_equal(client: Client, stop: Arc<AtomicBool>) -> anyhow::Result<u32> {
+    let many = client.database("shop").collection::<Document>("many");
+    let mut rounds = 0;
+    while !stop.load(Ordering::SeqCst) {
+        let id = i32::try_from(rounds % 100)?;
+        let mut session = client.start_session().await?;
+        session.start_transaction().await?;
+        for id in [id, id + 100] {
+            many.update_one(doc! { "_id": id }, doc! { "$inc": { "pair": 1 } })
+                .session(&mut session)
+                .await?;
+        }
+        session.commit_transaction().await?;
+        rounds += 1;
+    }
+    Ok(rounds)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_that_outlives_what_the_server_keeps_converges_by_itself() -> anyhow::Result<()> {
+    let mongo = RealMongo::replica_set()
+        .snapshot_window_seconds(2)
+        .parameter("enableTestCommands", 1)
+        .start()
+        .await?;
+    let client = mongo.client().await?;
+    let many = client.database("shop").collection::<Document>("many");
+    let text = "text ".repeat(60);
+    let documents: Vec<Document> = (0..DOCUMENTS)
+        .map(|id| doc! { "_id": id, "text": &text, "pair": 0 })
+        .collect();
+    for part in documents.chunks(5_000) {
+        many.insert_many(part).await?;
+    }
+    let world = World::started().await?;
+    world.attach("c", &mongo.uri(), Tier::M2).await?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let writer = tokio::spawn(keep_pairs_equal(client.clone(), stop.clone()));
+    // A scan takes three more batches of 2 MB, and so longer than the window.
+    let slow = doc! {
+        "configureFailPoint": "failCommand", "mode": "alwaysOn",
+        "data": {
+            "failCommands": ["getMore"], "namespace": "shop.many",
+            "blockConnection": true, "blockTimeMS": 1_500,
+        },
+    };
+    client.database("admin").run_command(slow).await?;
+    let snapshot = world.snapshot("c").await?;
+    let fast = doc! { "configureFailPoint": "failCommand", "mode": "off" };
+    client.database("admin").run_command(fast).await?;
+    stop.store(true, Ordering::SeqCst);
+    let rounds = writer.await??;
+    let cost = cost(&snapshot);
+    assert_eq!(cost.way, SnapshotWay::Converge, "{cost:?}");
+    assert_eq!(
+        cost.reason.as_deref(),
+        Some("a scan takes longer than the server keeps the past")
+    );
+    assert!(rounds > 100, "{rounds} rounds were written meanwhile");
+
+    let restore = world.restore("c", snapshot.id, "c").await?;
+    assert_eq!(restore.status, Status::Completed, "{:?}", restore.failure);
+    assert_eq!(
+        many.count_documents(doc! {}).await?,
+        u64::try_from(DOCUMENTS)?
+    );
+    for id in 0..100 {
+        let pair = |id: i32| many.find_one(doc! { "_id": id });
+        let (one, other) = (pair(id).await?, pair(id + 100).await?);
+        let number = |found: Option<Document>| found.map(|found| found.get_i32("pair").ok());
+        assert_eq!(number(one), number(other), "pair {id}");
+    }
+    Ok(())
 }
