@@ -126,6 +126,8 @@ async fn every_way_gives_what_the_server_had_at_that_time() -> anyhow::Result<()
             taker.proven.collections > taker.proven.gone,
             "too little could be proven"
         );
+        let way = format!("{:?}", taker.way);
+        ensure!(taker.ways.contains_key(&way), "{way} was never gone");
     }
     Ok(())
 }
