@@ -10,7 +10,7 @@ use mongodb::bson::{Document, doc};
 use testkit::RealMongo;
 use testkit::sample::{self, SampleOptions};
 
-use crate::world::{World, config};
+use crate::world::{LIMIT, World, config};
 
 const DOCUMENTS: i32 = 20_000;
 
@@ -201,4 +201,86 @@ async fn a_scan_that_outlives_what_the_server_keeps_converges_by_itself() -> any
         assert_eq!(number(one), number(other), "pair {id}");
     }
     Ok(())
+}
+
+/// Overwrites every pack of the store behind its header; names and lengths stay.
+fn harm_all_packs(world: &World) -> anyhow::Result<()> {
+    for folder in std::fs::read_dir(world.dir.path().join("snapshots/packs"))? {
+        for pack in std::fs::read_dir(folder?.path())? {
+            let path = pack?.path();
+            let mut bytes = std::fs::read(&path)?;
+            let header = 16;
+            bytes[header..].fill(0);
+            std::fs::write(&path, bytes)?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_built_upon_is_scanned_and_stored_anew() -> anyhow::Result<()> {
+    let (mongo, client) = loaded().await?;
+    let world = World::started().await?;
+    world.attach("c", &mongo.uri(), Tier::M2).await?;
+    cost(&world.snapshot("c").await?);
+    harm_all_packs(&world)?;
+    let many = client.database("shop").collection::<Document>("many");
+    many.update_one(doc! { "_id": 7 }, doc! { "$inc": { "number": 1 } })
+        .await?;
+    let state = sample::state(&client).await?;
+    let snapshot = world.snapshot("c").await?;
+    let healed = cost(&snapshot);
+    assert_eq!(healed.way, SnapshotWay::Scan, "{healed:?}");
+    let reason = healed.reason.as_deref().unwrap_or_default();
+    assert!(
+        reason.starts_with("the snapshot before cannot be built upon"),
+        "{reason}"
+    );
+    assert_restores(&world, &client, &snapshot, &state).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packs_of_which_little_is_needed_are_written_anew_and_snapshots_stay_exact()
+-> anyhow::Result<()> {
+    let mongo = RealMongo::replica_set().start().await?;
+    let client = mongo.client().await?;
+    let mut world = World::configured(Config {
+        repack: true,
+        ..config()
+    })
+    .await?;
+    world.start();
+    world.attach("c", &mongo.uri(), Tier::M2).await?;
+    // Hardly compressed, so that they are most of a pack.
+    let noise = client.database("shop").collection::<Document>("noise");
+    let word = |id: i32, at: i32| (id * 60 + at + 1).wrapping_mul(0x5DEE_CE67);
+    let text = |id: i32| {
+        (0..60)
+            .map(|at| format!("{:x}", word(id, at)))
+            .collect::<String>()
+    };
+    noise
+        .insert_many((0..5_000).map(|id| doc! { "_id": id, "text": text(id) }))
+        .await?;
+    let first = world.snapshot("c").await?;
+    // Most of what the first stored is of no use to the second.
+    noise.delete_many(doc! { "_id": { "$gte": 500 } }).await?;
+    let state = sample::state(&client).await?;
+    let second = world.snapshot("c").await?;
+    let snapshots = world.engine.snapshots();
+    snapshots
+        .delete(&world.caller, world.project, "c", first.id)
+        .await?;
+    let mut world = world.reopen().await?;
+    world.start();
+    let dir = world.dir.path().join("snapshots/snapshots");
+    let next_generation = dir.join(format!("{}.1", second.id));
+    testkit::wait_for(LIMIT, "the manifest's next generation", || async {
+        match next_generation.try_exists() {
+            Ok(true) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    assert_restores(&world, &client, &second, &state).await
 }
