@@ -13,6 +13,7 @@ use mongo::{Collection, Loader, ScanBatch, ScanStream, SourceSnapshot};
 use tokio::task::{JoinError, JoinSet};
 use vault::{Batch, Block, Fingerprint, Fingerprinter, ReadOptions, Repository, Span};
 
+use crate::deployment::ConnectError;
 use crate::lanes::Lanes;
 
 /// Inserts in flight per collection; two writers are what one primary rewards.
@@ -29,15 +30,41 @@ fn is_large(size_bytes: u64, documents: u64) -> bool {
     documents > 0 && size_bytes / documents >= LARGE_BYTES
 }
 
-/// An error of either side.
+/// An error of either side, or of the way to the server.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PumpError {
+    /// The server was not reached.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// The server's.
     #[error(transparent)]
     Mongo(#[from] mongo::Error),
     /// The store's.
     #[error(transparent)]
     Vault(#[from] vault::Error),
+}
+
+impl PumpError {
+    /// Tells whether the same work may succeed when it is done again without any change.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            PumpError::Mongo(error) | PumpError::Connect(ConnectError::Deployment(error)) => {
+                error.is_transient()
+            }
+            PumpError::Connect(ConnectError::Record(_)) | PumpError::Vault(_) => false,
+        }
+    }
+
+    /// Tells whether the store could not give what it says it has.
+    pub(crate) fn is_damage(&self) -> bool {
+        let PumpError::Vault(error) = self else {
+            return false;
+        };
+        matches!(
+            error.kind(),
+            vault::ErrorKind::Corrupt | vault::ErrorKind::Missing
+        )
+    }
 }
 
 /// Documents and bytes done, counted from several tasks; for showing only.

@@ -19,7 +19,6 @@ use vault::{Manifest, SnapshotHeader, Source, WriteOptions};
 use self::base::Base;
 use self::pass::Pass;
 use crate::Engine;
-use crate::deployment::ConnectError;
 use crate::pump::{Counter, PumpError};
 
 /// Starts of one attempt: each at a later time than the one before.
@@ -32,9 +31,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(transparent)]
-    Connect(#[from] ConnectError),
-    #[error(transparent)]
-    Pump(#[from] PumpError),
+    Pump(PumpError),
     #[error("sharded clusters are not supported yet")]
     Sharded,
     #[error(
@@ -49,25 +46,15 @@ pub(crate) enum Error {
     NotConverging,
 }
 
-impl From<mongo::Error> for Error {
-    fn from(error: mongo::Error) -> Self {
-        Error::Pump(PumpError::Mongo(error))
-    }
-}
-
-impl From<vault::Error> for Error {
-    fn from(error: vault::Error) -> Self {
-        Error::Pump(PumpError::Vault(error))
+impl<E: Into<PumpError>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Error::Pump(error.into())
     }
 }
 
 impl Error {
     fn is_transient(&self) -> bool {
-        match self {
-            Error::Pump(PumpError::Mongo(error))
-            | Error::Connect(ConnectError::Deployment(error)) => error.is_transient(),
-            _ => false,
-        }
+        matches!(self, Error::Pump(error) if error.is_transient())
     }
 
     /// Tells whether reading took longer than the server keeps the past.
@@ -83,13 +70,7 @@ impl Error {
 
     /// Tells whether the store could not give what it says it has.
     fn is_damage(&self) -> bool {
-        let Error::Pump(PumpError::Vault(error)) = self else {
-            return false;
-        };
-        matches!(
-            error.kind(),
-            vault::ErrorKind::Corrupt | vault::ErrorKind::Missing
-        )
+        matches!(self, Error::Pump(error) if error.is_damage())
     }
 }
 

@@ -11,7 +11,6 @@ use mongo::{Deployment, Description, Topology};
 use vault::Manifest;
 
 use crate::Engine;
-use crate::deployment::ConnectError;
 use crate::namespace::InvalidEntry;
 use crate::pump::{PumpError, SharedCounter};
 
@@ -35,9 +34,7 @@ use put::Put;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(transparent)]
-    Connect(#[from] ConnectError),
-    #[error(transparent)]
-    Pump(#[from] PumpError),
+    Pump(PumpError),
     #[error(transparent)]
     Manifest(#[from] InvalidEntry),
     #[error(transparent)]
@@ -60,22 +57,16 @@ pub(crate) enum Error {
     Incomplete(String),
 }
 
-impl From<mongo::Error> for Error {
-    fn from(error: mongo::Error) -> Self {
-        Error::Pump(PumpError::Mongo(error))
-    }
-}
-
-impl From<vault::Error> for Error {
-    fn from(error: vault::Error) -> Self {
-        Error::Pump(PumpError::Vault(error))
+impl<E: Into<PumpError>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Error::Pump(error.into())
     }
 }
 
 impl Error {
     /// Returns whether the same step may succeed when it is done again without any change.
     fn is_transient(&self) -> bool {
-        matches!(self, Error::Pump(PumpError::Mongo(error)) if error.is_transient())
+        matches!(self, Error::Pump(error) if error.is_transient())
     }
 }
 
