@@ -57,13 +57,7 @@ impl PumpError {
 
     /// Tells whether the store could not give what it says it has.
     pub(crate) fn is_damage(&self) -> bool {
-        let PumpError::Vault(error) = self else {
-            return false;
-        };
-        matches!(
-            error.kind(),
-            vault::ErrorKind::Corrupt | vault::ErrorKind::Missing
-        )
+        matches!(self, PumpError::Vault(error) if error.is_damage())
     }
 }
 

@@ -125,6 +125,12 @@ impl Error {
         }
     }
 
+    /// Answers whether the object store does not have what was written: an object is missing or its
+    /// bytes are others. Asking again does not help; storing the documents anew does.
+    pub fn is_damage(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Corrupt | ErrorKind::Missing)
+    }
+
     pub(crate) fn corrupt(object: impl Into<String>, reason: impl Into<String>) -> Error {
         Error::Corrupt {
             object: object.into(),

@@ -13,7 +13,7 @@ use futures::Stream;
 use crate::block::Block;
 use crate::check::{self, CheckOptions, CheckReport};
 use crate::diff::{self, DiffOptions, Difference, DifferenceCounts};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::find;
 use crate::fingerprint::Fingerprinter;
 use crate::frame::ObjectSeal;
@@ -232,7 +232,7 @@ impl Inner {
 
     /// Remembers a pack whose bytes are not there or not what was written.
     pub(crate) fn note_damage(&self, pack: PackId, error: &Error) {
-        if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing) {
+        if error.is_damage() {
             self.damage.note(pack, error.clone());
         }
     }

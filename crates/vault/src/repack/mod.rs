@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use self::copy::NewPacks;
 use self::rewrite::Rewrite;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::id::{PackId, SnapshotId};
 use crate::keys;
 use crate::manifest::{self, Manifest};
@@ -81,7 +81,7 @@ pub(crate) async fn repack(
         let blocks = live.get(&pack).map(Vec::as_slice).unwrap_or_default();
         match packs.copy(pack, blocks).await {
             Ok(()) => drop(moved_from.insert(pack)),
-            Err(error) if is_damage(&error) => tracing::warn!(
+            Err(error) if error.is_damage() => tracing::warn!(
                 object.name = pack::object_name(pack),
                 error = &error as &dyn std::error::Error,
                 "a pack that cannot be read is not written anew"
@@ -123,10 +123,6 @@ pub(crate) async fn repack(
         repacked.bytes += sizes.get(pack).copied().unwrap_or(0);
     }
     Ok(repacked)
-}
-
-fn is_damage(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing)
 }
 
 async fn newest_generations(repository: &Inner) -> Result<Vec<(SnapshotId, u32)>, Error> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::Shared;
 use super::entries::{EntryBuffer, HELD_BYTES};
 use super::packer::Packer;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::id::PackId;
 use crate::keys;
 use crate::live::LiveMap;
@@ -184,7 +184,7 @@ impl Packer {
             let memory = sorted(entries).await?;
             match self.write_segment(&inputs, memory, filter).await {
                 Ok(segment) => all.push(segment),
-                Err(error) if reads_base && is_damage(&error) => {
+                Err(error) if reads_base && error.is_damage() => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "segments of the base cannot be read: the collection gets none"
@@ -246,10 +246,6 @@ impl Packer {
             }
         }
     }
-}
-
-fn is_damage(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing)
 }
 
 /// Returns which of the base's segments are merged with the new entries, and which stay.

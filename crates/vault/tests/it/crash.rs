@@ -9,8 +9,8 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use vault::{CheckOptions, Error, ErrorKind, Repository, Retry, Store};
 
-use crate::editing;
 use crate::faulty::{Fault, Faulty};
+use crate::model::*;
 use crate::support::*;
 
 const READ_DATA: CheckOptions = CheckOptions { read_data: true };
@@ -98,18 +98,18 @@ async fn a_crash_at_any_write_leaves_a_sound_repository_and_a_retry_succeeds() {
 /// A collection that is scanned, edited in two passes, and outlives its base.
 async fn live_by_edits(
     inner: Arc<dyn ObjectStore>,
-    states: &[editing::Model; 2],
-    changes: &[editing::Changes; 2],
+    states: &[Model; 2],
+    changes: &[Changes; 2],
 ) -> Result<(), Error> {
     let repository = Repository::create(store(inner), &key()).await?;
     let writer = repository.begin(small());
-    editing::try_scan(&writer, &states[0]).await?;
+    try_scan(&writer, &states[0]).await?;
     let base = writer.commit(header(1)).await?;
     let writer = repository.begin_upon(small(), Some(&base));
-    editing::edit(&writer, &changes[0], 100).await?;
+    edit(&writer, &changes[0], 100).await?;
     let pass = writer.seal(header(2)).await?;
     let writer = repository.begin_upon(small(), Some(pass.manifest()));
-    editing::edit(&writer, &changes[1], 100).await?;
+    edit(&writer, &changes[1], 100).await?;
     writer.commit(header(2)).await?;
     repository.forget(snapshot_id(1)).await?;
     repository.sweep(Duration::ZERO, far_future()).await?;
@@ -118,17 +118,17 @@ async fn live_by_edits(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_at_any_write_of_an_edit_leaves_every_snapshot_whole() {
-    let base = editing::model(0..150, 150);
-    let changed = |ids: std::ops::Range<u64>, gone: u64| -> editing::Changes {
+    let base = model(0..150, 150);
+    let changed = |ids: std::ops::Range<u64>, gone: u64| -> Changes {
         let ids = ids.step_by(3);
-        ids.map(|id| (id, (id % gone > 0).then(|| editing::doc(id, gone, 150))))
+        ids.map(|id| (id, (id % gone > 0).then(|| doc(id, gone, 150))))
             .collect()
     };
     let changes = [changed(0..150, 4), changed(100..250, 5)];
     let mut edited = base.clone();
     changes
         .iter()
-        .for_each(|changes| editing::apply(&mut edited, changes));
+        .for_each(|changes| apply(&mut edited, changes));
     let states = [base, edited];
     for fault in [Fault::DiesBefore, Fault::DiesAfter] {
         for good_writes in 0.. {
@@ -140,7 +140,7 @@ async fn a_crash_at_any_write_of_an_edit_leaves_every_snapshot_whole() {
                 for id in repository.snapshots().await.unwrap() {
                     let manifest = repository.manifest(id).await.unwrap();
                     let state = &states[usize::from(id.0[0]) - 1];
-                    editing::assert_model(&repository, &manifest, state).await;
+                    assert_model(&repository, &manifest, state).await;
                 }
                 assert_sound(&repository).await;
             }

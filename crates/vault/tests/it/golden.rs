@@ -5,7 +5,7 @@ use std::path::Path;
 
 use vault::{CheckOptions, Repository, Store};
 
-use crate::editing;
+use crate::model::*;
 use crate::support::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,18 +46,18 @@ async fn a_store_of_format_version_1_is_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_with_segments_is_read() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1-segments");
-    let mut state = editing::model(0..600, 40);
-    let changes: editing::Changes = (0..60)
-        .map(|id| (id * 11, (id % 3 > 0).then(|| editing::doc(id * 11, 1, 40))))
+    let mut state = model(0..600, 40);
+    let changes: Changes = (0..60)
+        .map(|id| (id * 11, (id % 3 > 0).then(|| doc(id * 11, 1, 40))))
         .collect();
     if !folder.join("repo").exists() {
         let store = Store::local(&folder).unwrap();
         let repository = Repository::create(store, &key()).await.unwrap();
         let writer = repository.begin(small());
-        editing::scan(&writer, &state).await;
+        scan(&writer, &state).await;
         let base = writer.commit(header(1)).await.unwrap();
         let writer = repository.begin_upon(small(), Some(&base));
-        editing::edit(&writer, &changes, 100).await.unwrap();
+        edit(&writer, &changes, 100).await.unwrap();
         let header = vault::SnapshotHeader {
             resume_point: Some(b"go on here".to_vec()),
             ..header(2)
@@ -68,16 +68,16 @@ async fn a_store_with_segments_is_read() {
     let store = Store::local(&folder).unwrap();
     let repository = Repository::open(store, &key()).await.unwrap();
     let manifest = repository.manifest(snapshot_id(1)).await.unwrap();
-    editing::assert_model(&repository, &manifest, &state).await;
-    editing::apply(&mut state, &changes);
+    assert_model(&repository, &manifest, &state).await;
+    apply(&mut state, &changes);
     let manifest = repository.manifest(snapshot_id(2)).await.unwrap();
-    editing::assert_model(&repository, &manifest, &state).await;
+    assert_model(&repository, &manifest, &state).await;
     assert_eq!(manifest.parent, Some(snapshot_id(1)));
     assert_eq!(
         manifest.resume_point.as_deref(),
         Some(b"go on here".as_slice())
     );
-    editing::assert_clean(&repository).await;
+    assert_clean(&repository).await;
 }
 
 /// Fingerprints depend on the keys in the store and on every hash of the format.

@@ -11,6 +11,7 @@ mod faulty;
 mod golden;
 mod identity;
 mod matching;
+mod model;
 mod repacking;
 mod support;
 mod sweep;

@@ -10,8 +10,9 @@ use object_store::path::Path;
 use vault::{CheckOptions, ReadOptions, RepackOptions, Repository, WriteOptions};
 
 use crate::crash::far_future;
-use crate::editing::*;
+use crate::editing::chain;
 use crate::faulty::{Fault, Faulty};
+use crate::model::*;
 use crate::support::*;
 
 /// Bytes of all packs in the store.
