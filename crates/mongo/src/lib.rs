@@ -11,6 +11,7 @@
 //!
 //! The traps of the servers (what they drop, rewrite or answer wrongly without an error) are
 //! described where they are met: `snapshot.rs`, `scan.rs`, `load.rs`, `timestamp.rs`.
+mod capped;
 mod catalog;
 mod compare;
 mod deployment;

@@ -2,6 +2,7 @@
 //! where one is interrupted.
 
 mod bad_store;
+mod capped;
 mod clock;
 mod data_files;
 mod downloads;

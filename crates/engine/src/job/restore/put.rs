@@ -132,15 +132,26 @@ impl<'a> Put<'a> {
     }
 
     async fn load(&self, one: &Loading<'_>) -> Result<(), Error> {
+        let stored = self.stored(one.item);
+        let overflows = one.under.overflows(stored.documents, stored.bytes);
         self.target.create(&one.under).await?;
+        if overflows {
+            let (documents, bytes) = (stored.documents, stored.bytes);
+            self.target
+                .lift_limits(&one.under, documents, bytes)
+                .await?;
+        }
         pump::up(
             &self.engine.parts.repository,
-            self.stored(one.item),
+            stored,
             &self.target.loader(&one.under),
             &self.lanes,
             self.counter,
         )
         .await?;
+        if overflows {
+            self.target.restore_limits(&one.under).await?;
+        }
         self.target.build_indexes(&one.under).await?;
         Ok(())
     }
