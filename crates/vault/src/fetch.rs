@@ -1,6 +1,7 @@
-//! Reads many small pieces of packs: neighbours with one ranged read, a few reads at a time, each
-//! piece opened off the runtime's threads. What is held is bounded by the size of a read.
+//! Reads many small pieces of packs: many of one pack with one request, a few requests at a time,
+//! each piece opened off the runtime's threads. What is held is bounded by the size of a request.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,11 +12,11 @@ use crate::id::PackId;
 use crate::repository::Inner;
 use crate::task::blocking;
 
-/// Bytes between two pieces that are rather read than asked for apart.
-const GAP_BYTES_MAX: u64 = 16 << 10;
-/// Bytes of one read, unless one piece has more.
+/// Bytes of pieces in one request, unless one piece has more.
 const READ_BYTES_MAX: u64 = 2 << 20;
-/// Reads at a time.
+/// Bytes from the first piece of a request to the last one: an object store may read all between.
+const SPAN_BYTES_MAX: u64 = 8 << 20;
+/// Requests at a time.
 const READS_AT_A_TIME: usize = 4;
 
 /// A part of a pack that is wanted, and what for.
@@ -40,12 +41,17 @@ impl ReadCounter {
     }
 }
 
-/// Pieces that one read brings.
+/// Pieces that one request brings, in ascending order.
 struct Group<T> {
     pack: PackId,
-    start: u64,
-    end: u64,
+    bytes: u64,
     pieces: Vec<Piece<T>>,
+}
+
+impl<T> Piece<T> {
+    fn range(&self) -> Range<u64> {
+        self.offset..self.offset.saturating_add(self.length)
+    }
 }
 
 /// Reads pieces and opens each; yields what came of the pieces of one read, in any order. Ends
@@ -66,17 +72,14 @@ where
         .map(move |group| {
             let (repository, counter, open) = (repository.clone(), counter.clone(), open.clone());
             async move {
-                let range = group.start..group.end;
-                let sealed = repository.read_range(group.pack, range).await?;
-                counter.add(sealed.len() as u64);
+                let ranges: Vec<_> = group.pieces.iter().map(Piece::range).collect();
+                let parts = repository.read_ranges(group.pack, &ranges).await?;
+                counter.add(group.bytes);
                 blocking(move || {
-                    let opened = group.pieces.into_iter().map(|piece| {
-                        let from = usize::try_from(piece.offset - group.start);
-                        let from = from.expect("what was read is in memory");
-                        let length = usize::try_from(piece.length).expect("so is a part of it");
-                        let sealed = sealed[from..from + length].to_vec();
+                    let pieces = group.pieces.into_iter().zip(parts);
+                    let opened = pieces.map(|(piece, sealed)| {
                         let pack = piece.pack;
-                        let opened = open(&repository, piece, sealed);
+                        let opened = open(&repository, piece, sealed.into());
                         opened.inspect_err(|error| repository.note_damage(pack, error))
                     });
                     opened.collect()
@@ -91,20 +94,18 @@ fn group<T>(mut pieces: Vec<Piece<T>>) -> Vec<Group<T>> {
     pieces.sort_unstable_by_key(|piece| (piece.pack, piece.offset));
     let mut groups: Vec<Group<T>> = Vec::new();
     for piece in pieces {
-        let end = piece.offset.saturating_add(piece.length);
         match groups.last_mut() {
             Some(group)
                 if group.pack == piece.pack
-                    && piece.offset <= group.end.saturating_add(GAP_BYTES_MAX)
-                    && end.saturating_sub(group.start) <= READ_BYTES_MAX =>
+                    && group.bytes + piece.length <= READ_BYTES_MAX
+                    && piece.range().end - group.pieces[0].offset <= SPAN_BYTES_MAX =>
             {
-                group.end = group.end.max(end);
+                group.bytes += piece.length;
                 group.pieces.push(piece);
             }
             _ => groups.push(Group {
                 pack: piece.pack,
-                start: piece.offset,
-                end,
+                bytes: piece.length,
                 pieces: vec![piece],
             }),
         }
@@ -117,31 +118,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neighbours_are_read_together_and_what_is_far_apart_is_not() {
+    fn pieces_of_a_pack_are_asked_for_together_within_limits() {
         let piece = |pack: u8, offset, length| Piece {
             pack: PackId([pack; 16]),
             offset,
             length,
             what: (),
         };
-        let far = 200 + GAP_BYTES_MAX + 1;
         let pieces = vec![
             piece(2, 16, 10),
-            piece(1, far, 1),
+            piece(1, SPAN_BYTES_MAX, 16),
+            piece(1, 15, 85),
             piece(1, 150, 50),
-            piece(1, 16, 84),
-            piece(1, far + 1, READ_BYTES_MAX),
+            piece(3, 16, READ_BYTES_MAX + 1),
+            piece(3, READ_BYTES_MAX + 17, 1),
+            piece(4, u64::MAX, 1),
         ];
         let ranges: Vec<_> = group(pieces)
             .iter()
-            .map(|group| (group.pack.0[0], group.start..group.end, group.pieces.len()))
+            .map(|group| (group.pack.0[0], group.bytes, group.pieces.len()))
             .collect();
-        let large = far + 1..far + 1 + READ_BYTES_MAX;
         let expected = [
-            (1, 16..200, 2),
-            (1, far..far + 1, 1),
-            (1, large, 1),
-            (2, 16..26, 1),
+            (1, 135, 2),
+            (1, 16, 1),
+            (2, 10, 1),
+            (3, READ_BYTES_MAX + 1, 1),
+            (3, 1, 1),
+            (4, 1, 1),
         ];
         assert_eq!(ranges, expected);
     }

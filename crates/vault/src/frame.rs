@@ -2,6 +2,8 @@
 //! own and the nonce is the ordinal of the frame in it, so a nonce never repeats under a key. Must
 //! never return bytes that did not authenticate.
 
+use std::cell::RefCell;
+
 use ring::aead;
 
 use crate::error::Error;
@@ -189,7 +191,7 @@ fn expand(plain: &[u8], raw_length: RawLength) -> Result<Vec<u8>, String> {
                 Ok(Some(size)) if size <= limit as u64 => usize::try_from(size).unwrap_or(limit),
                 _ => return Err(format!("its compressed size is not at most {limit} bytes")),
             };
-            zstd::bulk::decompress(body, room).map_err(|_| "it does not decompress")?
+            decompress(body, room).map_err(|_| "it does not decompress")?
         }
         other => return Err(format!("codec {other} is unknown")),
     };
@@ -199,6 +201,22 @@ fn expand(plain: &[u8], raw_length: RawLength) -> Result<Vec<u8>, String> {
         }
         _ => Ok(content),
     }
+}
+
+thread_local! {
+    /// Kept, because making one costs as much as decompressing a page.
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+        const { RefCell::new(None) };
+}
+
+fn decompress(body: &[u8], room: usize) -> std::io::Result<Vec<u8>> {
+    DECOMPRESSOR.with_borrow_mut(|kept| {
+        let decompressor = match kept {
+            Some(decompressor) => decompressor,
+            None => kept.insert(zstd::bulk::Decompressor::new()?),
+        };
+        decompressor.decompress(body, room)
+    })
 }
 
 fn nonce(ordinal: u32) -> aead::Nonce {

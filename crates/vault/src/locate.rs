@@ -13,6 +13,7 @@ use crate::pack;
 use crate::repository::Inner;
 use crate::segment::{
     Entry, Head, IdentityHash, Segment, SegmentFrame, SegmentPart, Table, decode_entries,
+    decode_wanted,
 };
 use crate::task::blocking;
 
@@ -64,7 +65,10 @@ async fn search(
 ) -> Result<Vec<Candidate>, Error> {
     let head = read_head(repository, counter, part).await?;
     if part.leaves() == 0 {
-        return Ok(pick(&head.table, &head.entries, wanted));
+        let entries = head.entries.iter();
+        let is_wanted = |entry: &&Entry| wanted.binary_search(&entry.identity).is_ok();
+        let entries: Vec<Entry> = entries.filter(is_wanted).copied().collect();
+        return Ok(candidates(&head.table, &entries));
     }
     let mut leaves: Vec<usize> = Vec::new();
     for identity in wanted {
@@ -77,8 +81,11 @@ async fn search(
     let open = {
         let (part, table) = (part.clone(), table.clone());
         move |repository: &Inner, piece: Piece<usize>, sealed: Vec<u8>| {
-            let entries = open_leaf(repository, &part, piece.what, &table, sealed)?;
-            Ok(pick(&table, &entries, &wanted))
+            let frame = part.leaf(piece.what);
+            let content = open(repository, part.pack, &frame, sealed)?;
+            let entries = decode_wanted(&table, &content, &wanted);
+            let entries = entries.map_err(|reason| corrupt(part.pack, frame.ordinal, &reason))?;
+            Ok(candidates(&table, &entries))
         }
     };
     let pieces = leaves.into_iter().map(|leaf| {
@@ -99,26 +106,13 @@ fn piece<T>(pack: PackId, frame: &SegmentFrame, what: T) -> Piece<T> {
     }
 }
 
-/// Returns the places of wanted identities among sorted entries.
-fn pick(table: &Table, entries: &[Entry], wanted: &[IdentityHash]) -> Vec<Candidate> {
-    let mut found = Vec::new();
-    let from = entries.first().map_or(0, |first| {
-        wanted.partition_point(|identity| *identity < first.identity)
-    });
-    let mut rest = entries;
-    for identity in &wanted[from..] {
-        rest = &rest[rest.partition_point(|entry| entry.identity < *identity)..];
-        if rest.is_empty() {
-            break;
-        }
-        let same = rest.iter().take_while(|entry| entry.identity == *identity);
-        found.extend(same.map(|entry| Candidate {
-            block: (table.pack(entry.row), entry.block),
-            document: u32::from(entry.document),
-            identity: *identity,
-        }));
-    }
-    found
+fn candidates(table: &Table, entries: &[Entry]) -> Vec<Candidate> {
+    let candidate = |entry: &Entry| Candidate {
+        block: (table.pack(entry.row), entry.block),
+        document: u32::from(entry.document),
+        identity: entry.identity,
+    };
+    entries.iter().map(candidate).collect()
 }
 
 /// Reads the head of a part.

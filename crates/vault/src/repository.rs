@@ -230,6 +230,17 @@ impl Inner {
         read.inspect_err(|error| self.note_damage(pack, error))
     }
 
+    /// Reads some parts of a pack; remembers a pack of which one is missing.
+    pub(crate) async fn read_ranges(
+        &self,
+        pack: PackId,
+        ranges: &[Range<u64>],
+    ) -> Result<Vec<Bytes>, Error> {
+        let name = pack::object_name(pack);
+        let read = self.store.get_ranges(&name, ranges).await;
+        read.inspect_err(|error| self.note_damage(pack, error))
+    }
+
     /// Remembers a pack whose bytes are not there or not what was written.
     pub(crate) fn note_damage(&self, pack: PackId, error: &Error) {
         if error.is_damage() {

@@ -233,27 +233,59 @@ fn row(bytes: &[u8]) -> (PackId, u32) {
 
 /// Reads sorted entries.
 pub(crate) fn decode_entries(table: &Table, bytes: &[u8]) -> Result<Vec<Entry>, String> {
-    let mut entries: Vec<Entry> = Vec::with_capacity(bytes.len() / ENTRY_BYTES);
-    for chunk in bytes.chunks_exact(ENTRY_BYTES) {
-        let (identity, place) = chunk.split_at(IDENTITY_HASH_BYTES);
-        let number = u32::from_le_bytes([place[0], place[1], place[2], place[3]]);
-        let place_of = table.place(number);
-        let (row, block) = place_of.ok_or_else(|| format!("there is no block {number}"))?;
-        let entry = Entry {
-            identity: identity.try_into().expect("12 bytes"),
-            row,
-            block,
-            document: u16::from_le_bytes([place[4], place[5]]),
-        };
-        if entries
-            .last()
-            .is_some_and(|last| last.identity > entry.identity)
-        {
-            return Err("a segment's entries are not sorted".to_owned());
+    let chunks = sorted_chunks(bytes)?;
+    chunks.iter().map(|chunk| entry(table, chunk)).collect()
+}
+
+/// Reads those of sorted entries that have one of these identities, which are sorted, too. The
+/// others are not parsed: of a leaf that a lookup reads, one or two are wanted.
+pub(crate) fn decode_wanted(
+    table: &Table,
+    bytes: &[u8],
+    wanted: &[IdentityHash],
+) -> Result<Vec<Entry>, String> {
+    let mut rest = sorted_chunks(bytes)?;
+    let mut found = Vec::new();
+    let from = rest.first().map_or(0, |first| {
+        wanted.partition_point(|wanted| wanted[..] < *identity(first))
+    });
+    for wanted in &wanted[from..] {
+        rest = &rest[rest.partition_point(|chunk| *identity(chunk) < wanted[..])..];
+        if rest.is_empty() {
+            break;
         }
-        entries.push(entry);
+        let same = rest.iter().take_while(|chunk| identity(chunk) == wanted);
+        for chunk in same {
+            found.push(entry(table, chunk)?);
+        }
     }
-    Ok(entries)
+    Ok(found)
+}
+
+fn sorted_chunks(bytes: &[u8]) -> Result<&[[u8; ENTRY_BYTES]], String> {
+    let (chunks, _) = bytes.as_chunks::<ENTRY_BYTES>();
+    if chunks.is_sorted_by(|left, right| identity(left) <= identity(right)) {
+        Ok(chunks)
+    } else {
+        Err("a segment's entries are not sorted".to_owned())
+    }
+}
+
+fn identity(chunk: &[u8; ENTRY_BYTES]) -> &[u8] {
+    &chunk[..IDENTITY_HASH_BYTES]
+}
+
+fn entry(table: &Table, chunk: &[u8; ENTRY_BYTES]) -> Result<Entry, String> {
+    let (identity, place) = chunk.split_at(IDENTITY_HASH_BYTES);
+    let number = u32::from_le_bytes([place[0], place[1], place[2], place[3]]);
+    let place_of = table.place(number);
+    let (row, block) = place_of.ok_or_else(|| format!("there is no block {number}"))?;
+    Ok(Entry {
+        identity: identity.try_into().expect("12 bytes"),
+        row,
+        block,
+        document: u16::from_le_bytes([place[4], place[5]]),
+    })
 }
 
 /// A part of a segment that takes entries, in order. Its frames follow each other in one pack.

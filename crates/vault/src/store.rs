@@ -125,16 +125,46 @@ impl Store {
                 Ok(_) => None,
                 Err(error) => Some(error_of(name, error)),
             };
-            if error.as_ref().is_none_or(is_passing) {
-                let length = self.length(name).await?;
-                if length < range.end {
-                    let reason = format!("it has {length} bytes, needs {}", range.end);
-                    return Err(Error::corrupt(name, reason));
-                }
-            }
-            let error = error.unwrap_or_else(|| Error::corrupt(name, "a read ended early"));
+            let error = self.explain(name, range.end, error).await?;
             self.pause_or_fail(error, &mut attempt).await?;
         }
+    }
+
+    /// Reads some parts of an object, at once where the object store can. An object that ends before
+    /// one of them does is corrupt.
+    pub(crate) async fn get_ranges(
+        &self,
+        name: &str,
+        ranges: &[Range<u64>],
+    ) -> Result<Vec<Bytes>, Error> {
+        let end = ranges.iter().map(|range| range.end).max().unwrap_or(0);
+        let are_whole = |parts: &[Bytes]| {
+            let mut pairs = parts.iter().zip(ranges);
+            parts.len() == ranges.len()
+                && pairs.all(|(part, range)| part.len() as u64 == range.end - range.start)
+        };
+        let mut attempt = 0;
+        loop {
+            let error = match self.inner.get_ranges(&Path::from(name), ranges).await {
+                Ok(parts) if are_whole(&parts) => return Ok(parts),
+                Ok(_) => None,
+                Err(error) => Some(error_of(name, error)),
+            };
+            let error = self.explain(name, end, error).await?;
+            self.pause_or_fail(error, &mut attempt).await?;
+        }
+    }
+
+    /// Returns why a read that was to end at `end` failed, or came short where there is no error.
+    async fn explain(&self, name: &str, end: u64, error: Option<Error>) -> Result<Error, Error> {
+        if error.as_ref().is_none_or(is_passing) {
+            let length = self.length(name).await?;
+            if length < end {
+                let reason = format!("it has {length} bytes, needs {end}");
+                return Err(Error::corrupt(name, reason));
+            }
+        }
+        Ok(error.unwrap_or_else(|| Error::corrupt(name, "a read ended early")))
     }
 
     /// Returns the length of an object in bytes.
