@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use model::{JobKind, ProjectId, Status, Timestamp};
+use model::{Delivery, ProjectId, Status, Timestamp};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -67,10 +67,14 @@ impl Default for Seconds {
     }
 }
 
-fn kind(job: JobKind) -> &'static str {
-    match job {
-        JobKind::Snapshot(_) => "snapshot",
-        JobKind::Restore(_) => "restore",
+/// Returns what a job is counted as, by what it delivers; a snapshot delivers nothing.
+fn kind(delivery: Option<Delivery>) -> &'static str {
+    match delivery {
+        None => "snapshot",
+        Some(Delivery::Restore) => "restore",
+        Some(Delivery::Drill) => "drill",
+        // A dump has no job.
+        Some(Delivery::DataFiles | Delivery::Download) => "data_files",
     }
 }
 
@@ -137,12 +141,12 @@ impl Metrics {
 
     pub(crate) fn job_ended(
         &self,
-        job: JobKind,
+        delivery: Option<Delivery>,
         status: Status,
         size_bytes: u64,
         duration: Duration,
     ) {
-        let kind = kind(job);
+        let kind = kind(delivery);
         self.jobs
             .get_or_create(&JobLabels {
                 kind,

@@ -123,14 +123,14 @@ async fn run_job(engine: &Engine, lease: Lease, shutdown: &CancellationToken) {
     engine
         .parts
         .metrics
-        .job_ended(lease.job.kind, status, counted.size_bytes, began.elapsed());
+        .job_ended(lease.delivery, status, counted.size_bytes, began.elapsed());
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(
         job.id = %lease.job.id, job.kind = ?lease.job.kind, job.attempt = lease.job.attempts,
         documents = counted.documents, size_bytes = counted.size_bytes, duration_ms,
         "job ended {status}"
     );
-    if matches!(lease.job.kind, JobKind::Restore(_)) {
+    if lease.delivery == Some(Delivery::Drill) {
         reconcile::drills::measure(engine).await;
     }
     // Its cluster is free for another.
@@ -161,12 +161,7 @@ async fn keep_lease(engine: &Engine, lease: &Lease, counter: &Counter) -> Error 
 async fn fail(engine: &Engine, lease: &Lease, reason: String) -> Status {
     tracing::error!(job.id = %lease.job.id, job.kind = ?lease.job.kind, "job failed: {reason}");
     let now = engine.now();
-    let meta = &engine.parts.meta;
-    let written = match lease.job.kind {
-        JobKind::Snapshot(_) => meta.snapshot_failed(lease, now, &reason).await,
-        JobKind::Restore(_) => meta.restore_failed(lease, now, &reason, None).await,
-    };
-    if let Err(error) = written {
+    if let Err(error) = engine.parts.meta.job_failed(lease, now, &reason).await {
         tracing::error!(job.id = %lease.job.id, error = ?error, "a failure was not recorded");
     }
     Status::Failed

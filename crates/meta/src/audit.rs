@@ -1,48 +1,11 @@
-//! The audit trail: who changed what, when; written in the transaction of the change.
+//! The audit trail: who changed what, when; written in the transaction of the change, and read by
+//! operators with SQL. It must never hold a secret.
 
-use model::{Actor, Error, Listed, Page, Timestamp};
-use serde_json::{Map, Value};
+use model::{Actor, Error, Timestamp};
+use serde_json::Value;
 
-use crate::Meta;
-use crate::engine::{Connection, Row, query};
-use crate::row::{Columns, During, all, offset};
-
-/// One recorded change.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AuditRow {
-    /// Place in the order of changes, from 1.
-    pub sequence: i64,
-    /// When.
-    pub at: Timestamp,
-    /// Who, in words: `key 5cc9… from 10.0.0.1`, `scheduler`, `worker`, `local`.
-    pub actor: String,
-    /// What was done, like `cluster.insert`.
-    pub action: String,
-    /// Id of what was changed.
-    pub subject: String,
-    /// Particulars; never a secret.
-    pub detail: Map<String, Value>,
-}
-
-impl Meta {
-    /// Returns recorded changes, the latest first.
-    pub async fn audit(&self, page: Page) -> Result<Listed<AuditRow>, Error> {
-        let mut view = self.view().await?;
-        let total = query("SELECT COUNT(*) AS total FROM audit")
-            .fetch_one(&mut *view)
-            .await
-            .during("count audit rows")?
-            .number("total")?;
-        let rows = query("SELECT * FROM audit ORDER BY sequence DESC LIMIT $1 OFFSET $2")
-            .bind(i64::from(page.size))
-            .bind(offset(page))
-            .fetch_all(&mut *view)
-            .await
-            .during("read audit rows")?;
-        let items = all(&rows, audit_row)?;
-        Ok(Listed { items, total })
-    }
-}
+use crate::engine::{Connection, query};
+use crate::row::During;
 
 pub(crate) async fn insert(
     connection: &mut Connection,
@@ -66,15 +29,4 @@ pub(crate) async fn insert(
     .await
     .during("insert audit row")?;
     Ok(())
-}
-
-fn audit_row(row: &Row) -> Result<AuditRow, Error> {
-    Ok(AuditRow {
-        sequence: row.number("sequence")?,
-        at: row.time("at_ms")?,
-        actor: row.text("actor")?.to_owned(),
-        action: row.text("action")?.to_owned(),
-        subject: row.text("subject")?.to_owned(),
-        detail: row.object("detail")?,
-    })
 }

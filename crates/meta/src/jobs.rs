@@ -5,14 +5,14 @@
 //! tells.
 
 use model::job::ATTEMPTS_MAX;
-use model::{Actor, Error, Job, JobKind, JobState, Lease, Progress, Status, Timestamp};
+use model::{Actor, Delivery, Error, Job, JobKind, JobState, Lease, Progress, Status, Timestamp};
 use serde_json::json;
 
 use crate::change::Change;
 use crate::engine::{Connection, Row, query};
 use crate::generation::Altered;
 use crate::row::{Columns, During, nonsense, stored_object};
-use crate::{Meta, restores, snapshots};
+use crate::{Meta, restores};
 
 /// Which kinds of job a worker has a free slot for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -108,12 +108,19 @@ impl Meta {
         let mut change = self.change().await?;
         let mut given_up = Vec::new();
         let claimed = loop {
-            let Some(job) = next_claimable(change.connection(), now, accept).await? else {
+            let found = next_claimable(change.connection(), now, accept).await?;
+            let Some((job, delivery)) = found else {
                 break None;
             };
             if job.attempts < ATTEMPTS_MAX {
-                let until = now.plus_millis(lease_ms);
-                break Some(take(&mut change, job, worker, now, until).await?);
+                let mut lease = Lease {
+                    job,
+                    delivery,
+                    fence: 0,
+                    until: now.plus_millis(lease_ms),
+                };
+                take(&mut change, &mut lease, worker, now).await?;
+                break Some(lease);
             }
             give_up(&mut change, &job, now).await?;
             given_up.push(job);
@@ -188,6 +195,19 @@ impl Meta {
         change
             .record(&Actor::Worker, "job.release", lease.job.id, now, detail)
             .await?;
+        change.commit(Altered::Work).await
+    }
+
+    /// Fails the subject of a leased job and ends the job; `Stale` if the lease is lost.
+    pub async fn job_failed(
+        &self,
+        lease: &Lease,
+        finished_at: Timestamp,
+        reason: &str,
+    ) -> Result<(), Error> {
+        let mut change = self.change().await?;
+        end(change.connection(), lease).await?;
+        fail(&mut change, lease.job.kind, finished_at, reason).await?;
         change.commit(Altered::Work).await
     }
 
@@ -270,13 +290,14 @@ pub(crate) async fn require_held(connection: &mut Connection, lease: &Lease) -> 
     .ok_or(Error::Stale)
 }
 
+/// Returns the next job, and what it delivers if it is that of a restore.
 async fn next_claimable(
     connection: &mut Connection,
     now: Timestamp,
     accept: Accept,
-) -> Result<Option<Job>, Error> {
+) -> Result<Option<(Job, Option<Delivery>)>, Error> {
     let row = query(
-        "SELECT j.* FROM jobs j
+        "SELECT j.*, r.delivery FROM jobs j LEFT JOIN restores r ON r.id = j.restore_id
          WHERE j.state = 'OPEN' AND (j.lease_until_ms IS NULL OR j.lease_until_ms <= $1)
              AND ((j.snapshot_id IS NOT NULL AND $2) OR (j.restore_id IS NOT NULL AND $3))
              AND NOT EXISTS (
@@ -292,35 +313,36 @@ async fn next_claimable(
     .fetch_optional(connection)
     .await
     .during("find claimable job")?;
-    row.as_ref().map(job).transpose()
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some((job(&row)?, restores::delivery_or_none(&row)?)))
 }
 
+/// Gives the lease its fence and counts the attempt.
 async fn take(
     change: &mut Change,
-    mut job: Job,
+    lease: &mut Lease,
     worker: &str,
     now: Timestamp,
-    until: Timestamp,
-) -> Result<Lease, Error> {
-    let fence = query(
+) -> Result<(), Error> {
+    let job = &mut lease.job;
+    lease.fence = query(
         "UPDATE jobs SET worker = $2, lease_until_ms = $3, fence = fence + 1,
              attempts = attempts + 1, progress = NULL
          WHERE id = $1 RETURNING fence",
     )
     .bind(job.id.to_string())
     .bind(worker)
-    .bind(until.as_millis())
+    .bind(lease.until.as_millis())
     .fetch_one(change.connection())
     .await
     .during("claim job")?
     .number("fence")?;
     job.attempts += 1;
     set_status(change.connection(), job.kind, Status::Running, now).await?;
-    let detail = json!({ "worker": worker, "attempt": job.attempts, "fence": fence });
+    let detail = json!({ "worker": worker, "attempt": job.attempts, "fence": lease.fence });
     change
         .record(&Actor::Worker, "job.claim", job.id, now, detail)
-        .await?;
-    Ok(Lease { job, fence, until })
+        .await
 }
 
 async fn give_up(change: &mut Change, job: &Job, now: Timestamp) -> Result<(), Error> {
@@ -336,10 +358,41 @@ async fn give_up(change: &mut Change, job: &Job, now: Timestamp) -> Result<(), E
         "given up after {} attempts, none of which came to an end",
         job.attempts
     );
-    match job.kind {
-        JobKind::Snapshot(id) => snapshots::fail(change, id, now, &reason).await,
-        JobKind::Restore(id) => restores::fail(change, id, now, &reason).await,
-    }
+    fail(change, job.kind, now, &reason).await
+}
+
+/// Fails the subject of a job within the change that ends the job.
+async fn fail(
+    change: &mut Change,
+    kind: JobKind,
+    finished_at: Timestamp,
+    reason: &str,
+) -> Result<(), Error> {
+    let (sql, action, subject) = match kind {
+        JobKind::Snapshot(id) => (
+            "UPDATE snapshots SET status = 'FAILED', finished_at_ms = $2, failure = $3
+             WHERE id = $1",
+            "snapshot.fail",
+            id.to_string(),
+        ),
+        JobKind::Restore(id) => (
+            "UPDATE restores SET status = 'FAILED', finished_at_ms = $2, failure = $3
+             WHERE id = $1",
+            "restore.fail",
+            id.to_string(),
+        ),
+    };
+    query(sql)
+        .bind(subject.clone())
+        .bind(finished_at.as_millis())
+        .bind(reason)
+        .execute(change.connection())
+        .await
+        .during("fail subject of job")?;
+    let detail = json!({ "reason": reason });
+    change
+        .record(&Actor::Worker, action, subject, finished_at, detail)
+        .await
 }
 
 /// Sets the status of an open job's subject; a snapshot keeps when it was first begun.

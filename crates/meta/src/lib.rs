@@ -21,9 +21,7 @@ mod restores;
 mod row;
 mod seal;
 mod snapshots;
-mod statistics;
 
-pub use audit::AuditRow;
 pub use clusters::ClusterChange;
 pub use error::Error;
 pub use generation::Generation;
@@ -32,17 +30,16 @@ pub use keys::StoredKey;
 pub use restores::DrillsEnded;
 pub use seal::SealKey;
 pub use snapshots::Order;
-pub use statistics::OpenJobs;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use model::Error as ModelError;
+use model::{ClusterId, Error as ModelError, Listed, Page};
 
 use crate::change::Change;
-use crate::engine::{Pools, Transaction, classify, query};
+use crate::engine::{Pools, Row, Transaction, classify, query};
 use crate::generation::Counters;
-use crate::row::{Columns, During};
+use crate::row::{Columns, During, all, offset};
 use crate::seal::{Place, Sealer};
 
 /// The metadata store; clones share it.
@@ -100,6 +97,35 @@ impl Meta {
     /// One state of the store for several statements.
     async fn view(&self) -> Result<Transaction, ModelError> {
         self.shared.pools.begin_read().await.during("begin reading")
+    }
+
+    /// Returns a page of what a cluster has, and how much there is in all: `count` gives `total`
+    /// for the cluster `$1` (nothing is 0), `rows` takes its page by `$2` and `$3` as well.
+    async fn page_of<T>(
+        &self,
+        cluster: ClusterId,
+        page: Page,
+        count: &'static str,
+        rows: &'static str,
+        convert: impl Fn(&Row) -> Result<T, ModelError>,
+    ) -> Result<Listed<T>, ModelError> {
+        let mut view = self.view().await?;
+        let counted = query(count)
+            .bind(cluster.to_string())
+            .fetch_optional(&mut *view)
+            .await
+            .during("count what a cluster has")?;
+        let rows = query(rows)
+            .bind(cluster.to_string())
+            .bind(i64::from(page.size))
+            .bind(offset(page))
+            .fetch_all(&mut *view)
+            .await
+            .during("read what a cluster has")?;
+        Ok(Listed {
+            items: all(&rows, convert)?,
+            total: counted.map_or(Ok(0), |row| row.number("total"))?,
+        })
     }
 }
 

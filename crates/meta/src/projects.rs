@@ -57,24 +57,6 @@ impl Meta {
         row.as_ref().map(project).transpose()
     }
 
-    /// Returns the project of that name in `org`; without `org`, the oldest of that name.
-    pub async fn project_by_name(
-        &self,
-        org: Option<OrgId>,
-        name: &str,
-    ) -> Result<Option<Project>, Error> {
-        let row = query(select_projects!(
-            "WHERE ($1 = '' OR p.org_id = $1) AND p.name = $2
-             ORDER BY p.created_at_ms, p.id LIMIT 1"
-        ))
-        .bind(org.map_or_else(String::new, |id| id.to_string()))
-        .bind(name)
-        .fetch_optional(&self.shared.pools.read)
-        .await
-        .during("read project by name")?;
-        row.as_ref().map(project).transpose()
-    }
-
     /// Stores a project; its `cluster_count` is not read.
     ///
     /// Fails with `ProjectExists` or `OrganizationNotFound`.

@@ -7,10 +7,9 @@ use model::{
 };
 use serde_json::json;
 
-use crate::change::Change;
 use crate::engine::{Connection, Constraint, Row, query, violated};
 use crate::generation::Altered;
-use crate::row::{Columns, During, all, millis, nonsense, offset, stored_object};
+use crate::row::{Columns, During, millis, nonsense, stored_object};
 use crate::{Meta, jobs, snapshots};
 
 /// How a cluster's drills ended.
@@ -104,25 +103,10 @@ impl Meta {
         cluster: ClusterId,
         page: Page,
     ) -> Result<Listed<RestoreJob>, Error> {
-        let mut view = self.view().await?;
-        let count = query("SELECT restore_count FROM clusters WHERE id = $1")
-            .bind(cluster.to_string())
-            .fetch_optional(&mut *view)
-            .await
-            .during("count restores")?;
-        let total = count.map_or(Ok(0), |row| row.number("restore_count"))?;
-        let rows = query(
-            "SELECT * FROM restores WHERE cluster_id = $1 AND delivery <> 'DRILL'
-             ORDER BY created_at_ms DESC, id DESC LIMIT $2 OFFSET $3",
-        )
-        .bind(cluster.to_string())
-        .bind(i64::from(page.size))
-        .bind(offset(page))
-        .fetch_all(&mut *view)
-        .await
-        .during("read restores")?;
-        let items = all(&rows, restore)?;
-        Ok(Listed { items, total })
+        let count = "SELECT restore_count AS total FROM clusters WHERE id = $1";
+        let rows = "SELECT * FROM restores WHERE cluster_id = $1 AND delivery <> 'DRILL'
+             ORDER BY created_at_ms DESC, id DESC LIMIT $2 OFFSET $3";
+        self.page_of(cluster, page, count, rows, restore).await
     }
 
     /// Returns the drills of a cluster's snapshots, the newest first, without their reports.
@@ -131,28 +115,11 @@ impl Meta {
         cluster: ClusterId,
         page: Page,
     ) -> Result<Listed<RestoreJob>, Error> {
-        let mut view = self.view().await?;
-        let total = query(
-            "SELECT COUNT(*) AS total FROM restores
-             WHERE cluster_id = $1 AND delivery = 'DRILL'",
-        )
-        .bind(cluster.to_string())
-        .fetch_one(&mut *view)
-        .await
-        .during("count drills")?
-        .number("total")?;
-        let rows = query(
-            "SELECT * FROM restores WHERE cluster_id = $1 AND delivery = 'DRILL'
-             ORDER BY created_at_ms DESC, id DESC LIMIT $2 OFFSET $3",
-        )
-        .bind(cluster.to_string())
-        .bind(i64::from(page.size))
-        .bind(offset(page))
-        .fetch_all(&mut *view)
-        .await
-        .during("read drills")?;
-        let items = all(&rows, restore)?;
-        Ok(Listed { items, total })
+        let count = "SELECT COUNT(*) AS total FROM restores
+             WHERE cluster_id = $1 AND delivery = 'DRILL'";
+        let rows = "SELECT * FROM restores WHERE cluster_id = $1 AND delivery = 'DRILL'
+             ORDER BY created_at_ms DESC, id DESC LIMIT $2 OFFSET $3";
+        self.page_of(cluster, page, count, rows, restore).await
     }
 
     /// Returns how a cluster's drills ended.
@@ -224,7 +191,12 @@ impl Meta {
         .execute(change.connection())
         .await
         .during("complete restore")?;
-        insert_report(change.connection(), id, report).await?;
+        query("INSERT INTO restore_reports (restore_id, report) VALUES ($1, $2)")
+            .bind(id.to_string())
+            .bind(stored_object(report)?)
+            .execute(change.connection())
+            .await
+            .during("insert restore report")?;
         let detail = json!({
             "collections": report.collections.len(),
             "attempt": lease.job.attempts,
@@ -234,47 +206,6 @@ impl Meta {
             .await?;
         change.commit(Altered::Work).await
     }
-
-    /// Fails the restore of a leased job and ends the job; `Stale` if the lease is lost.
-    pub async fn restore_failed(
-        &self,
-        lease: &Lease,
-        finished_at: Timestamp,
-        reason: &str,
-        report: Option<&RestoreReport>,
-    ) -> Result<(), Error> {
-        let id = subject(lease)?;
-        let mut change = self.change().await?;
-        jobs::end(change.connection(), lease).await?;
-        fail(&mut change, id, finished_at, reason).await?;
-        if let Some(report) = report {
-            insert_report(change.connection(), id, report).await?;
-        }
-        change.commit(Altered::Work).await
-    }
-}
-
-/// Fails a restore within a change that ends its job.
-pub(crate) async fn fail(
-    change: &mut Change,
-    id: RestoreId,
-    finished_at: Timestamp,
-    reason: &str,
-) -> Result<(), Error> {
-    query(
-        "UPDATE restores SET status = 'FAILED', finished_at_ms = $2, failure = $3
-         WHERE id = $1",
-    )
-    .bind(id.to_string())
-    .bind(finished_at.as_millis())
-    .bind(reason)
-    .execute(change.connection())
-    .await
-    .during("fail restore")?;
-    let detail = json!({ "reason": reason });
-    change
-        .record(&Actor::Worker, "restore.fail", id, finished_at, detail)
-        .await
 }
 
 /// The row has no reference to its target, which may be deleted later; now it must be there.
@@ -380,20 +311,6 @@ async fn insert(connection: &mut Connection, restore: &RestoreJob) -> Result<(),
     Ok(())
 }
 
-async fn insert_report(
-    connection: &mut Connection,
-    id: RestoreId,
-    report: &RestoreReport,
-) -> Result<(), Error> {
-    query("INSERT INTO restore_reports (restore_id, report) VALUES ($1, $2)")
-        .bind(id.to_string())
-        .bind(stored_object(report)?)
-        .execute(connection)
-        .await
-        .during("insert restore report")?;
-    Ok(())
-}
-
 fn subject(lease: &Lease) -> Result<RestoreId, Error> {
     match lease.job.kind {
         JobKind::Restore(id) => Ok(id),
@@ -420,16 +337,22 @@ fn delivery_word(delivery: Delivery) -> &'static str {
     }
 }
 
+/// Reads the column `delivery` of a restore, absent where the row is of something else.
+pub(crate) fn delivery_or_none(row: &Row) -> Result<Option<Delivery>, Error> {
+    Ok(match row.text_or_none("delivery")? {
+        None => None,
+        Some("RESTORE") => Some(Delivery::Restore),
+        Some("DOWNLOAD") => Some(Delivery::Download),
+        Some("DATA_FILES") => Some(Delivery::DataFiles),
+        Some("DRILL") => Some(Delivery::Drill),
+        Some(other) => return Err(nonsense("delivery", other)),
+    })
+}
+
 fn restore(row: &Row) -> Result<RestoreJob, Error> {
     Ok(RestoreJob {
         id: row.word("id")?,
-        delivery: match row.text("delivery")? {
-            "RESTORE" => Delivery::Restore,
-            "DOWNLOAD" => Delivery::Download,
-            "DATA_FILES" => Delivery::DataFiles,
-            "DRILL" => Delivery::Drill,
-            other => return Err(nonsense("delivery", other)),
-        },
+        delivery: delivery_or_none(row)?.ok_or_else(|| nonsense("delivery", "absent"))?,
         status: row.word("status")?,
         cluster_id: row.word("cluster_id")?,
         cluster_name: row.text("cluster_name")?.to_owned(),

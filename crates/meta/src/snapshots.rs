@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::change::Change;
 use crate::engine::{Connection, Constraint, Row, query, violated};
 use crate::generation::Altered;
-use crate::row::{Columns, During, all, millis, nonsense, offset, stored_count, stored_object};
+use crate::row::{Columns, During, all, millis, nonsense, stored_count, stored_object};
 use crate::{Meta, clusters, jobs};
 
 /// In which order snapshots are listed, by when they were due or asked for.
@@ -66,7 +66,8 @@ impl Meta {
         order: Order,
         page: Page,
     ) -> Result<Listed<Snapshot>, Error> {
-        let sql = match order {
+        let count = "SELECT COUNT(*) AS total FROM snapshots WHERE cluster_id = $1";
+        let rows = match order {
             Order::OldestFirst => {
                 "SELECT * FROM snapshots WHERE cluster_id = $1
                  ORDER BY scheduled_at_ms, id LIMIT $2 OFFSET $3"
@@ -76,22 +77,7 @@ impl Meta {
                  ORDER BY scheduled_at_ms DESC, id DESC LIMIT $2 OFFSET $3"
             }
         };
-        let mut view = self.view().await?;
-        let total = query("SELECT COUNT(*) AS total FROM snapshots WHERE cluster_id = $1")
-            .bind(cluster.to_string())
-            .fetch_one(&mut *view)
-            .await
-            .during("count snapshots")?
-            .number("total")?;
-        let rows = query(sql)
-            .bind(cluster.to_string())
-            .bind(i64::from(page.size))
-            .bind(offset(page))
-            .fetch_all(&mut *view)
-            .await
-            .during("read snapshots")?;
-        let items = all(&rows, snapshot)?;
-        Ok(Listed { items, total })
+        self.page_of(cluster, page, count, rows, snapshot).await
     }
 
     /// Returns all of a cluster's snapshots, the oldest first.
@@ -166,20 +152,6 @@ impl Meta {
         change
             .record(&Actor::Worker, "snapshot.complete", id, finished_at, detail)
             .await?;
-        change.commit(Altered::Work).await
-    }
-
-    /// Fails the snapshot of a leased job and ends the job; `Stale` if the lease is lost.
-    pub async fn snapshot_failed(
-        &self,
-        lease: &Lease,
-        finished_at: Timestamp,
-        reason: &str,
-    ) -> Result<(), Error> {
-        let id = subject(lease)?;
-        let mut change = self.change().await?;
-        jobs::end(change.connection(), lease).await?;
-        fail(&mut change, id, finished_at, reason).await?;
         change.commit(Altered::Work).await
     }
 
@@ -390,29 +362,6 @@ async fn complete(
     .await
     .during("complete snapshot")?;
     Ok(())
-}
-
-/// Fails a snapshot within a change that ends its job.
-pub(crate) async fn fail(
-    change: &mut Change,
-    id: SnapshotId,
-    finished_at: Timestamp,
-    reason: &str,
-) -> Result<(), Error> {
-    query(
-        "UPDATE snapshots SET status = 'FAILED', finished_at_ms = $2, failure = $3
-         WHERE id = $1",
-    )
-    .bind(id.to_string())
-    .bind(finished_at.as_millis())
-    .bind(reason)
-    .execute(change.connection())
-    .await
-    .during("fail snapshot")?;
-    let detail = json!({ "reason": reason });
-    change
-        .record(&Actor::Worker, "snapshot.fail", id, finished_at, detail)
-        .await
 }
 
 fn subject(lease: &Lease) -> Result<SnapshotId, Error> {

@@ -4,6 +4,8 @@
 //! fence, so a worker that lost its lease finds out at its next write and can do no harm.
 
 use crate::id::{ClusterId, JobId, RestoreId, SnapshotId};
+use crate::restore::{Delivery, RestoreJob};
+use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 
 /// What the work is for.
@@ -44,11 +46,41 @@ pub struct Job {
     pub created_at: Timestamp,
 }
 
+impl Job {
+    /// Returns the job of a snapshot that nobody has begun to take.
+    pub fn of_snapshot(id: JobId, snapshot: &Snapshot, now: Timestamp) -> Job {
+        Job {
+            id,
+            kind: JobKind::Snapshot(snapshot.id),
+            cluster_id: snapshot.cluster_id,
+            scratch: false,
+            state: JobState::Open,
+            attempts: 0,
+            created_at: now,
+        }
+    }
+
+    /// Returns the job of a restore, a drill or an archive of data files that nobody has begun.
+    pub fn of_restore(id: JobId, restore: &RestoreJob) -> Job {
+        Job {
+            id,
+            kind: JobKind::Restore(restore.id),
+            cluster_id: restore.target_cluster_id,
+            scratch: restore.is_on_scratch_server(),
+            state: JobState::Open,
+            attempts: 0,
+            created_at: restore.created_at,
+        }
+    }
+}
+
 /// A claimed job: proof of the right to write about it until `until`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     /// The job.
     pub job: Job,
+    /// What it delivers; none for a snapshot.
+    pub delivery: Option<Delivery>,
     /// Raised by each claim.
     pub fence: i64,
     /// When it runs out unless renewed.

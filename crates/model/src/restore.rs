@@ -160,9 +160,13 @@ impl RestoreJob {
         now >= self.expires_at
     }
 
-    /// Returns whether it is a drill on a scratch server rather than on an attached cluster.
+    /// Returns whether it is put onto a scratch server rather than onto an attached cluster.
     pub fn is_on_scratch_server(&self) -> bool {
-        self.delivery == Delivery::Drill && self.target_cluster_id == self.cluster_id
+        match self.delivery {
+            Delivery::DataFiles => true,
+            Delivery::Drill => self.target_cluster_id == self.cluster_id,
+            Delivery::Restore | Delivery::Download => false,
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! Drills: asking for the proof that a snapshot can be restored, and how the last ones went.
 
 use model::{
-    Action, Actor, Cluster, Delivery, Error, Job, JobId, JobKind, JobState, Listed, Page, Progress,
-    ProjectId, RestoreId, RestoreJob, Snapshot, SnapshotId, Status,
+    Action, Actor, Cluster, Delivery, Error, Listed, Page, ProjectId, RestoreId, RestoreJob,
+    SnapshotId,
 };
 
 use crate::usecase::restores;
-use crate::{Caller, Engine, entropy, scratch};
+use crate::{Caller, Engine};
 
 /// Use cases about drills.
 pub struct Drills<'a>(pub(crate) &'a Engine);
@@ -34,87 +34,41 @@ impl Drills<'_> {
         caller: &Caller,
         request: &DrillRequest,
     ) -> Result<(Cluster, RestoreJob), Error> {
-        let clusters = self.0.clusters();
-        let (project, action) = (request.project, Action::OwnProject);
-        let source = clusters
-            .require(caller, project, &request.cluster, None, action)
+        let (restores, project) = (self.0.restores(), request.project);
+        let (source, snapshot) = restores
+            .source(caller, project, &request.cluster, None, request.snapshot)
             .await?;
-        let snapshot = match request.snapshot {
-            Some(id) => self.0.snapshots().of(&source, id).await?,
-            None => self
-                .newest(&source)
-                .await?
-                .ok_or_else(|| no_snapshot(&source))?,
-        };
-        if snapshot.status != Status::Completed {
-            return Err(Error::SnapshotIncomplete(snapshot.id));
-        }
         let target = match &request.target {
             None => {
-                let able = self.0.parts.scratch.require_able(&snapshot).await;
-                able.map_err(|error| scratch::refused(&error))?;
+                restores.check_scratch(&snapshot).await?;
                 source.clone()
             }
             Some(name) => {
+                let clusters = self.0.clusters();
                 let target = clusters
-                    .require(caller, project, name, None, action)
+                    .require(caller, project, name, None, Action::OwnProject)
                     .await?;
                 if target.id == source.id {
                     return Err(onto_itself());
                 }
-                self.0.restores().check_target(&snapshot, &target).await?;
+                restores.check_target(&snapshot, &target).await?;
                 target
             }
         };
-        let drill = self
-            .store(&source, &snapshot, &target, &caller.actor())
-            .await?;
+        let drill = restores::new_job(self.0, &source, &snapshot, &target, Delivery::Drill)?;
+        restores.store(&drill, &caller.actor()).await?;
         Ok((source, drill))
     }
 
     /// Asks for a drill of the newest snapshot, if there is one, because it is due.
     pub(crate) async fn scheduled(&self, source: &Cluster) -> Result<Option<RestoreJob>, Error> {
-        let Some(snapshot) = self.newest(source).await? else {
+        let Some(snapshot) = self.0.snapshots().newest(source).await? else {
             return Ok(None);
         };
         // What keeps it from being done is then the reason of a failed drill, for all to see.
-        self.store(source, &snapshot, source, &Actor::Scheduler)
-            .await
-            .map(Some)
-    }
-
-    async fn store(
-        &self,
-        source: &Cluster,
-        snapshot: &Snapshot,
-        target: &Cluster,
-        actor: &Actor,
-    ) -> Result<RestoreJob, Error> {
-        let drill = restores::new_job(self.0, source, snapshot, target, Delivery::Drill)?;
-        let job = Job {
-            id: JobId::generate(drill.created_at, entropy::bytes()),
-            kind: JobKind::Restore(drill.id),
-            cluster_id: target.id,
-            scratch: drill.is_on_scratch_server(),
-            state: JobState::Open,
-            attempts: 0,
-            created_at: drill.created_at,
-        };
-        self.0
-            .parts
-            .meta
-            .restore_request(&drill, Some(&job), actor)
-            .await?;
-        self.0.parts.work.notify_one();
-        Ok(drill)
-    }
-
-    async fn newest(&self, cluster: &Cluster) -> Result<Option<Snapshot>, Error> {
-        let snapshots = self.0.parts.meta.all_snapshots(cluster.id).await?;
-        Ok(snapshots
-            .into_iter()
-            .filter(|snapshot| snapshot.status == Status::Completed)
-            .max_by_key(|snapshot| (snapshot.finished_at, snapshot.id)))
+        let drill = restores::new_job(self.0, source, &snapshot, source, Delivery::Drill)?;
+        self.0.restores().store(&drill, &Actor::Scheduler).await?;
+        Ok(Some(drill))
     }
 
     /// Returns a cluster's drills, the newest first.
@@ -141,12 +95,7 @@ impl Drills<'_> {
     ) -> Result<(Cluster, RestoreJob), Error> {
         let clusters = self.0.clusters();
         let cluster = clusters.get(caller, project, cluster, None).await?;
-        let found = self.0.parts.meta.restore(cluster.id, id).await?;
-        let drill = found.filter(|job| job.delivery == Delivery::Drill);
-        let drill = drill.ok_or_else(|| Error::RestoreNotFound {
-            restore: id,
-            cluster: cluster.name.clone(),
-        })?;
+        let drill = self.0.restores().of(&cluster, id, true).await?;
         Ok((cluster, drill))
     }
 
@@ -154,18 +103,6 @@ impl Drills<'_> {
     pub async fn last(&self, cluster: &Cluster) -> Result<Option<RestoreJob>, Error> {
         let ended = self.0.parts.meta.drills_ended(cluster.id).await?;
         Ok(ended.last)
-    }
-
-    /// Returns how far a drill in progress is.
-    pub async fn progress(&self, id: RestoreId) -> Result<Option<Progress>, Error> {
-        self.0.parts.meta.job_progress(JobKind::Restore(id)).await
-    }
-}
-
-fn no_snapshot(cluster: &Cluster) -> Error {
-    Error::InvalidAttribute {
-        attribute: "snapshotId",
-        reason: format!("`{}` has no completed snapshot yet", cluster.name),
     }
 }
 

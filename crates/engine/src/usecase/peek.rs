@@ -156,7 +156,7 @@ impl Peek<'_> {
         snapshot: SnapshotId,
     ) -> Result<Manifest, Error> {
         let restores = self.0.restores();
-        let found = restores.source(caller, project, cluster, None, snapshot);
+        let found = restores.source(caller, project, cluster, None, Some(snapshot));
         let (_, snapshot) = found.await?;
         let id = vault::SnapshotId(snapshot.id.to_bytes());
         let manifest = self.0.parts.repository.manifest(id).await;

@@ -2,8 +2,8 @@
 
 use model::restore::LIFETIME_MS;
 use model::{
-    Action, Cluster, Delivery, DeploymentFault, DownloadFormat, Error, Family, Job, JobId, JobKind,
-    JobState, Listed, Page, Progress, ProjectId, RestoreId, RestoreJob, RestoreMode, Selection,
+    Action, Actor, Cluster, Delivery, DeploymentFault, DownloadFormat, Error, Family, Job, JobId,
+    JobKind, Listed, Page, Progress, ProjectId, RestoreId, RestoreJob, RestoreMode, Selection,
     Snapshot, SnapshotId, Status,
 };
 
@@ -70,12 +70,23 @@ impl Restores<'_> {
             .clusters()
             .require(caller, project, cluster, family, action)
             .await?;
+        let restore = self.of(&cluster, id, false).await?;
+        Ok((cluster, restore))
+    }
+
+    /// Returns a restore job of `cluster`, or a drill if one is meant.
+    pub(crate) async fn of(
+        &self,
+        cluster: &Cluster,
+        id: RestoreId,
+        is_drill: bool,
+    ) -> Result<RestoreJob, Error> {
         let found = self.0.parts.meta.restore(cluster.id, id).await?;
-        let restore = found.ok_or_else(|| Error::RestoreNotFound {
+        let found = found.filter(|job| (job.delivery == Delivery::Drill) == is_drill);
+        found.ok_or_else(|| Error::RestoreNotFound {
             restore: id,
             cluster: cluster.name.clone(),
-        })?;
-        Ok((cluster, restore))
+        })
     }
 
     /// Asks for a snapshot to be put onto a target, once that was found able to take it.
@@ -90,7 +101,7 @@ impl Restores<'_> {
                 request.project,
                 &request.cluster,
                 request.family,
-                request.snapshot,
+                Some(request.snapshot),
             )
             .await?;
         let target = self.target(caller, request).await?;
@@ -102,21 +113,7 @@ impl Restores<'_> {
         let mut restore = new_job(self.0, &source, &snapshot, &target, Delivery::Restore)?;
         restore.mode = request.mode;
         restore.selection = request.selection.clone();
-        let job = Job {
-            id: JobId::generate(restore.created_at, entropy::bytes()),
-            kind: JobKind::Restore(restore.id),
-            cluster_id: target.id,
-            scratch: false,
-            state: JobState::Open,
-            attempts: 0,
-            created_at: restore.created_at,
-        };
-        self.0
-            .parts
-            .meta
-            .restore_request(&restore, Some(&job), &caller.actor())
-            .await?;
-        self.0.parts.work.notify_one();
+        self.store(&restore, &caller.actor()).await?;
         Ok((source, restore))
     }
 
@@ -133,60 +130,68 @@ impl Restores<'_> {
         id: SnapshotId,
         format: Option<DownloadFormat>,
     ) -> Result<(Cluster, RestoreJob), Error> {
-        let (source, snapshot) = self.source(caller, project, cluster, family, id).await?;
-        let actor = caller.actor();
-        let meta = &self.0.parts.meta;
-        match format.unwrap_or(self.0.parts.config.download_format) {
+        let (source, snapshot) = self
+            .source(caller, project, cluster, family, Some(id))
+            .await?;
+        let offer = match format.unwrap_or(self.0.parts.config.download_format) {
             DownloadFormat::Dump => {
-                let delivery = Delivery::Download;
-                let mut offer = new_job(self.0, &source, &snapshot, &source, delivery)?;
-                offer.status = Status::Completed;
-                offer.finished_at = Some(offer.created_at);
-                meta.restore_request(&offer, None, &actor).await?;
-                Ok((source, offer))
+                let offer = new_job(self.0, &source, &snapshot, &source, Delivery::Download)?;
+                RestoreJob {
+                    status: Status::Completed,
+                    finished_at: Some(offer.created_at),
+                    ..offer
+                }
             }
             DownloadFormat::DataFiles => {
-                let able = self.0.parts.scratch.require_able(&snapshot).await;
-                able.map_err(|error| scratch::refused(&error))?;
-                let delivery = Delivery::DataFiles;
-                let restore = new_job(self.0, &source, &snapshot, &source, delivery)?;
-                let job = Job {
-                    id: JobId::generate(restore.created_at, entropy::bytes()),
-                    kind: JobKind::Restore(restore.id),
-                    cluster_id: source.id,
-                    scratch: true,
-                    state: JobState::Open,
-                    attempts: 0,
-                    created_at: restore.created_at,
-                };
-                meta.restore_request(&restore, Some(&job), &actor).await?;
-                self.0.parts.work.notify_one();
-                Ok((source, restore))
+                self.check_scratch(&snapshot).await?;
+                new_job(self.0, &source, &snapshot, &source, Delivery::DataFiles)?
             }
-        }
+        };
+        self.store(&offer, &caller.actor()).await?;
+        Ok((source, offer))
     }
 
-    /// Returns how far a restore in progress is.
+    /// Stores what was asked for, with a job unless it is complete already.
+    pub(crate) async fn store(&self, restore: &RestoreJob, actor: &Actor) -> Result<(), Error> {
+        let job = (!restore.status.is_final()).then(|| {
+            let id = JobId::generate(restore.created_at, entropy::bytes());
+            Job::of_restore(id, restore)
+        });
+        let meta = &self.0.parts.meta;
+        meta.restore_request(restore, job.as_ref(), actor).await?;
+        self.0.parts.work.notify_one();
+        Ok(())
+    }
+
+    /// Returns how far a restore or drill in progress is.
     pub async fn progress(&self, id: RestoreId) -> Result<Option<Progress>, Error> {
         self.0.parts.meta.job_progress(JobKind::Restore(id)).await
     }
 
-    /// Returns a complete snapshot, for a caller who may have its documents.
+    /// Returns a complete snapshot, the newest unless `id` names one, for a caller who may have
+    /// its documents.
     pub(crate) async fn source(
         &self,
         caller: &Caller,
         project: ProjectId,
         name: &str,
         family: Option<Family>,
-        id: SnapshotId,
+        id: Option<SnapshotId>,
     ) -> Result<(Cluster, Snapshot), Error> {
         let clusters = self.0.clusters();
         let source = clusters
             .require(caller, project, name, family, Action::OwnProject)
             .await?;
-        let snapshot = self.0.snapshots().of(&source, id).await?;
+        let snapshots = self.0.snapshots();
+        let snapshot = match id {
+            Some(id) => snapshots.of(&source, id).await?,
+            None => {
+                let newest = snapshots.newest(&source).await?;
+                newest.ok_or_else(|| no_snapshot(&source))?
+            }
+        };
         if snapshot.status != Status::Completed {
-            return Err(Error::SnapshotIncomplete(id));
+            return Err(Error::SnapshotIncomplete(snapshot.id));
         }
         Ok((source, snapshot))
     }
@@ -255,6 +260,13 @@ impl Restores<'_> {
         job::restore::check_selection(&manifest, selection)
     }
 
+    /// Fails with `ScratchUnavailable` where no scratch server can take the snapshot.
+    pub(crate) async fn check_scratch(&self, snapshot: &Snapshot) -> Result<(), Error> {
+        let able = self.0.parts.scratch.require_able(snapshot).await;
+        able.map_err(|error| scratch::refused(&error))
+    }
+
+    /// Fails unless the target can be reached and can take the snapshot.
     pub(crate) async fn check_target(
         &self,
         snapshot: &Snapshot,
@@ -315,6 +327,13 @@ pub(crate) fn new_job(
         failure: None,
         report: None,
     })
+}
+
+fn no_snapshot(cluster: &Cluster) -> Error {
+    Error::InvalidAttribute {
+        attribute: "snapshotId",
+        reason: format!("`{}` has no completed snapshot yet", cluster.name),
+    }
 }
 
 fn reading(family: Option<Family>) -> Action {

@@ -2,8 +2,8 @@
 
 use meta::Order;
 use model::{
-    Action, Cluster, Error, Family, Job, JobId, JobKind, JobState, Listed, Page, Progress,
-    ProjectId, Snapshot, SnapshotId, Status, Timestamp, Trigger, retention,
+    Action, Cluster, Error, Family, Job, JobId, JobKind, Listed, Page, Progress, ProjectId,
+    Snapshot, SnapshotId, Status, Timestamp, Trigger, retention,
 };
 
 use crate::{Caller, Engine, entropy, reconcile};
@@ -37,15 +37,7 @@ fn pending(
         outcome: None,
         failure: None,
     };
-    let job = Job {
-        id: JobId::generate(now, entropy::bytes()),
-        kind: JobKind::Snapshot(snapshot.id),
-        cluster_id: cluster.id,
-        scratch: false,
-        state: JobState::Open,
-        attempts: 0,
-        created_at: now,
-    };
+    let job = Job::of_snapshot(JobId::generate(now, entropy::bytes()), &snapshot, now);
     (snapshot, job)
 }
 
@@ -104,6 +96,15 @@ impl Snapshots<'_> {
             snapshot: id,
             cluster: cluster.name.clone(),
         })
+    }
+
+    /// Returns the newest snapshot of `cluster` that is complete.
+    pub(crate) async fn newest(&self, cluster: &Cluster) -> Result<Option<Snapshot>, Error> {
+        let snapshots = self.0.parts.meta.all_snapshots(cluster.id).await?;
+        Ok(snapshots
+            .into_iter()
+            .filter(|snapshot| snapshot.status == Status::Completed)
+            .max_by_key(|snapshot| (snapshot.finished_at, snapshot.id)))
     }
 
     /// Asks for a snapshot now, kept for `retention_days`.

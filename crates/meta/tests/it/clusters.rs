@@ -152,7 +152,7 @@ async fn a_cluster_is_updating_while_a_restore_onto_it_is_open() {
     assert_eq!(state(target.id).await, ClusterState::Updating);
     world
         .meta
-        .restore_failed(&lease, at(41), "the disk is full", None)
+        .job_failed(&lease, at(41), "the disk is full")
         .await
         .unwrap();
     assert_eq!(state(target.id).await, ClusterState::Idle);
@@ -173,7 +173,7 @@ async fn a_cluster_with_open_jobs_is_not_deleted() {
         assert_refused!(deleted, Error::ClusterBusy(_));
     }
     let lease = world.claim(at(41)).await;
-    let failed = world.meta.restore_failed(&lease, at(42), "x", None);
+    let failed = world.meta.job_failed(&lease, at(42), "x");
     failed.await.unwrap();
     world.ask_snapshot(&target, 21).await;
     let deleted = world.meta.cluster_delete(target.id, &actor(), at(43)).await;
@@ -222,5 +222,5 @@ async fn deleting_a_cluster_takes_its_own_rows_and_leaves_those_of_others() {
     assert_eq!(meta.snapshot_by_id(snapshot.id).await.unwrap(), None);
     assert_eq!(meta.restore_by_id(onto_target.id).await.unwrap(), None);
     assert_eq!(meta.restore_by_id(link.id).await.unwrap(), None);
-    assert_eq!(meta.jobs_open().await.unwrap(), meta::OpenJobs::default());
+    assert_eq!(world.try_claim(at(44)).await, None);
 }

@@ -1,6 +1,6 @@
 //! Drills: whom they keep waiting, what they overwrite, and how they are counted.
 
-use model::{Cluster, Delivery, Error, Job, JobKind, Page, RestoreJob, Snapshot};
+use model::{Cluster, Delivery, Error, JobKind, Page, RestoreJob, Snapshot};
 
 use crate::world::*;
 
@@ -15,10 +15,7 @@ async fn ask(
         delivery: Delivery::Drill,
         ..restore(snapshot, of, onto, number)
     };
-    let job = Job {
-        scratch: drill.is_on_scratch_server(),
-        ..restore_job(&drill)
-    };
+    let job = restore_job(&drill);
     let who = actor();
     let asked = world.meta.restore_request(&drill, Some(&job), &who);
     asked.await.map(|()| drill)
@@ -35,15 +32,13 @@ async fn one_runs_at_a_time_and_leaves_its_cluster_to_others() {
     let snapshot = world.ask_snapshot(&first, 32).await;
     let lease = world.claim(at(50)).await;
     assert_eq!(lease.job.kind, JobKind::Restore(drill.id));
+    assert_eq!(lease.delivery, Some(Delivery::Drill));
     let beside = world.claim(at(50)).await;
     assert_eq!(beside.job.kind, JobKind::Snapshot(snapshot.id));
+    assert_eq!(beside.delivery, None);
     assert_eq!(world.try_claim(at(50)).await, None);
     let why = "no disk";
-    world
-        .meta
-        .restore_failed(&lease, at(60), why, None)
-        .await
-        .unwrap();
+    world.meta.job_failed(&lease, at(60), why).await.unwrap();
     let next = world.claim(at(61)).await;
     assert_eq!(next.job.kind, JobKind::Restore(waiting.id));
 }
@@ -92,7 +87,7 @@ async fn they_are_in_a_list_of_their_own_and_failures_are_counted_since_the_last
         let report = model::RestoreReport::default();
         match is_good {
             true => world.meta.restore_completed(&lease, end, &report).await,
-            false => world.meta.restore_failed(&lease, end, "why", None).await,
+            false => world.meta.job_failed(&lease, end, "why").await,
         }
         .unwrap();
         ended.push(drill.id);

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use meta::{Accept, OpenJobs};
+use meta::Accept;
 use model::job::ATTEMPTS_MAX;
 use model::{Error, JobKind, Progress, Status};
 
@@ -73,11 +73,8 @@ async fn one_cluster_is_worked_on_by_one_job_at_a_time() {
         let lease = world.claim(at(50)).await;
         assert_eq!(world.try_claim(at(51)).await, None);
         subjects.insert(lease.job.kind);
-        match lease.job.kind {
-            JobKind::Snapshot(_) => world.meta.snapshot_failed(&lease, at(52), "x").await,
-            JobKind::Restore(_) => world.meta.restore_failed(&lease, at(52), "x", None).await,
-        }
-        .unwrap();
+        let failed = world.meta.job_failed(&lease, at(52), "x").await;
+        failed.unwrap();
     }
     assert_eq!(subjects.len(), 3);
 }
@@ -105,10 +102,7 @@ async fn a_job_taken_over_is_lost_to_its_first_worker() {
             .await,
         Error::Stale
     );
-    assert_refused!(
-        meta.snapshot_failed(&first, at(131), "x").await,
-        Error::Stale
-    );
+    assert_refused!(meta.job_failed(&first, at(131), "x").await, Error::Stale);
     assert_refused!(meta.job_release(&first, at(131)).await, Error::Stale);
     assert_eq!((meta.generation(), world.actions().await), before);
 
@@ -237,34 +231,11 @@ async fn after_a_restart_the_leases_of_the_dead_are_revoked() {
         .unwrap()
         .status;
     assert_eq!(status, Status::Queued);
-    let late = meta.restore_failed(&dead[0], at(102), "late", None).await;
+    let late = meta.job_failed(&dead[0], at(102), "late").await;
     assert_refused!(late, Error::Stale);
     assert_eq!(world.claim(at(102)).await.job.attempts, 2);
     assert_eq!(meta.leases_revoke_all(at(103)).await.unwrap(), 1);
     assert_eq!(meta.leases_revoke_all(at(103)).await.unwrap(), 0);
-}
-
-#[tokio::test]
-async fn open_jobs_are_counted_by_kind_and_by_whether_they_run() {
-    let world = World::new().await;
-    let source = world.attach(10).await;
-    let target = world.attach(11).await;
-    let taken = world.take_snapshot(&source, 20).await;
-    world
-        .ask_restore(&taken, &source, &target, 30)
-        .await
-        .unwrap();
-    world.ask_snapshot(&source, 31).await;
-    world.ask_snapshot(&source, 32).await;
-    world.claim(at(100)).await;
-    let counts = world.meta.jobs_open().await.unwrap();
-    let expected = OpenJobs {
-        snapshots_waiting: 2,
-        snapshots_running: 0,
-        restores_waiting: 0,
-        restores_running: 1,
-    };
-    assert_eq!(counts, expected);
 }
 
 #[tokio::test]

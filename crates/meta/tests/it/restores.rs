@@ -63,17 +63,13 @@ async fn a_target_is_free_again_once_its_restore_ended() {
             }
             false => {
                 let reason = "shop.orders differs";
-                let part = report();
-                world
-                    .meta
-                    .restore_failed(&lease, at(41), reason, Some(&part))
-                    .await
+                world.meta.job_failed(&lease, at(41), reason).await
             }
         };
         ended.unwrap();
         let found = world.meta.restore_by_id(id).await.unwrap().unwrap();
         assert_eq!(found.finished_at, Some(at(41)));
-        assert_eq!(found.report, Some(report()));
+        assert_eq!(found.report, ends_well.then(report));
         assert_eq!(found.status == Status::Completed, ends_well);
         assert_eq!(found.failure.is_none(), ends_well);
     }

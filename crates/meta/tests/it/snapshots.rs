@@ -21,7 +21,7 @@ async fn only_one_on_demand_snapshot_of_a_cluster_is_open() {
     ask(&other, 22).await.unwrap();
     let lease = world.claim(at(30)).await;
     assert_refused!(ask(&cluster, 23).await, Error::SnapshotInProgress(_));
-    meta.snapshot_failed(&lease, at(31), "unreachable")
+    meta.job_failed(&lease, at(31), "unreachable")
         .await
         .unwrap();
     ask(&cluster, 24).await.unwrap();
@@ -113,7 +113,7 @@ async fn a_snapshot_goes_through_its_statuses_and_keeps_its_outcome() {
     assert_eq!(completed.finished_at, Some(at(24)));
     assert_eq!(completed.mongodb_version, "8.0.1");
     assert_eq!(completed.outcome, Some(outcome()));
-    let again = meta.snapshot_failed(&lease, at(25), "late").await;
+    let again = meta.job_failed(&lease, at(25), "late").await;
     assert_refused!(again, Error::Stale);
     assert_eq!(read().await, completed);
 }
@@ -190,9 +190,7 @@ async fn a_snapshot_that_is_in_progress_or_needed_is_not_deleted() {
     assert_eq!(in_use(at(20_000)).await, [asked.id]);
 
     let lease = world.claim(at(32)).await;
-    meta.restore_failed(&lease, at(33), "x", None)
-        .await
-        .unwrap();
+    meta.job_failed(&lease, at(33), "x").await.unwrap();
     assert_eq!(in_use(at(14_399)).await, [asked.id]);
     assert_eq!(in_use(at(14_400)).await, []);
     delete().await.unwrap();

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use meta::{Accept, Meta, SealKey};
 use model::{
     Actor, ApiKey, Cluster, ClusterId, ClusterState, ClusterTime, Consistency, Delivery, Job,
-    JobId, JobKind, JobState, KeyId, Lease, OrgId, Organization, Page, Project, ProjectId,
-    RestoreId, RestoreJob, Role, RoleAssignment, Snapshot, SnapshotCost, SnapshotId,
-    SnapshotOutcome, SnapshotWay, Status, Tier, Timestamp, Trigger,
+    JobId, JobKind, KeyId, Lease, OrgId, Organization, Project, ProjectId, RestoreId, RestoreJob,
+    Role, RoleAssignment, Snapshot, SnapshotCost, SnapshotId, SnapshotOutcome, SnapshotWay, Status,
+    Tier, Timestamp, Trigger,
 };
 use secrecy::SecretString;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{Connection as _, Row as _};
 
 pub(crate) const ORG: OrgId = OrgId::from_bytes([1; 12]);
 pub(crate) const PROJECT: ProjectId = ProjectId::from_bytes([2; 12]);
@@ -118,10 +120,35 @@ impl World {
 
     /// Returns the actions recorded, the earliest first.
     pub(crate) async fn actions(&self) -> Vec<String> {
-        let rows = self.meta.audit(Page::FIRST).await.unwrap();
-        assert_eq!(rows.total, rows.items.len() as u64);
-        rows.items.into_iter().rev().map(|row| row.action).collect()
+        let rows = self.audit().await;
+        rows.into_iter().map(|row| row.action).collect()
     }
+
+    /// Returns what was recorded, the earliest first, as an operator reads it.
+    pub(crate) async fn audit(&self) -> Vec<AuditRow> {
+        let options = SqliteConnectOptions::new().filename(self.path());
+        let mut file = SqliteConnection::connect_with(&options).await.unwrap();
+        let rows = sqlx::query("SELECT * FROM audit ORDER BY sequence");
+        let rows = rows.fetch_all(&mut file).await.unwrap();
+        rows.into_iter()
+            .map(|row| AuditRow {
+                sequence: row.get("sequence"),
+                actor: row.get("actor"),
+                action: row.get("action"),
+                subject: row.get("subject"),
+                detail: serde_json::from_str(row.get("detail")).unwrap(),
+            })
+            .collect()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct AuditRow {
+    pub(crate) sequence: i64,
+    pub(crate) actor: String,
+    pub(crate) action: String,
+    pub(crate) subject: String,
+    pub(crate) detail: serde_json::Value,
 }
 
 pub(crate) fn seal_key() -> SealKey {
@@ -213,15 +240,8 @@ pub(crate) fn snapshot(of: &Cluster, number: u8, trigger: Trigger) -> Snapshot {
 }
 
 pub(crate) fn snapshot_job(snapshot: &Snapshot) -> Job {
-    Job {
-        id: JobId::from_bytes(snapshot.id.to_bytes()),
-        kind: JobKind::Snapshot(snapshot.id),
-        cluster_id: snapshot.cluster_id,
-        scratch: false,
-        state: JobState::Open,
-        attempts: 0,
-        created_at: snapshot.scheduled_at,
-    }
+    let id = JobId::from_bytes(snapshot.id.to_bytes());
+    Job::of_snapshot(id, snapshot, snapshot.scheduled_at)
 }
 
 pub(crate) fn outcome() -> SnapshotOutcome {
@@ -279,15 +299,7 @@ pub(crate) fn restore(
 pub(crate) fn restore_job(restore: &RestoreJob) -> Job {
     let mut id = restore.id.to_bytes();
     id[0] = 0xee;
-    Job {
-        id: JobId::from_bytes(id),
-        kind: JobKind::Restore(restore.id),
-        cluster_id: restore.target_cluster_id,
-        scratch: false,
-        state: JobState::Open,
-        attempts: 0,
-        created_at: restore.created_at,
-    }
+    Job::of_restore(JobId::from_bytes(id), restore)
 }
 
 /// The same restore as a download: completed at once, without a job.

@@ -48,7 +48,7 @@ pub(crate) async fn get(
     let drills = ask.engine().drills();
     let (_, drill) = drills.get(ask.caller(), project, &name, id).await?;
     let progress = match drill.status {
-        Status::Running => drills.progress(drill.id).await?,
+        Status::Running => ask.engine().restores().progress(drill.id).await?,
         _ => None,
     };
     ask.found(&wire(&ask, &drill, progress))

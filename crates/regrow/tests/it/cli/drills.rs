@@ -78,11 +78,14 @@ async fn a_drill_completes_after_the_service_was_killed_and_nothing_stays() {
     let told = wait_for(LIMIT, "the metrics to tell", || async {
         let metrics = metrics(&world).await;
         match metrics.contains("regrow_drill_last_success_timestamp_seconds{") {
-            true => Ok(()),
+            true => Ok(metrics),
             false => Err(metrics),
         }
     });
-    told.await.unwrap();
+    let told = told.await.unwrap();
+    let counted = r#"regrow_jobs_total{kind="drill",status="COMPLETED"} 1"#;
+    assert!(told.contains(counted), "{told}");
+    assert!(!told.contains(r#"kind="restore""#), "{told}");
 
     let file = world.path("files.tar.gz");
     let line = ["download", "shop", "--snapshot", "latest", "--to"];
