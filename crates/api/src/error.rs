@@ -44,8 +44,6 @@ macro_rules! codes {
 
 // name, code on the wire, status, number of parameters, detail; `{0}` is the first parameter.
 codes! {
-    /// Regrow cannot do what was asked here.
-    AccessForbidden "ACCESS_FORBIDDEN" 403 0 "Access to this resource is forbidden.";
     /// Address, once more.
     AddressAlreadyInAccessList "ADDRESS_ALREADY_IN_ACCESS_LIST" 409 1
         "The address {0} is already in the access list.";
@@ -66,11 +64,6 @@ codes! {
     /// Attribute name.
     AttributeNegativeOrZero "ATTRIBUTE_NEGATIVE_OR_ZERO" 400 1
         "The attribute {0} must be greater than zero.";
-    /// Attribute name.
-    AttributeReadOnly "ATTRIBUTE_READ_ONLY" 400 1 "The attribute {0} cannot be changed.";
-    /// Cluster, project.
-    BackupConfigNotFound "BACKUP_CONFIG_NOT_FOUND" 404 2
-        "Backup is not set up for cluster {0} in project {1}.";
     /// An access list entry that names no address, or an address and a block.
     BadAccessListAddRequest "BAD_ACCESS_LIST_ADD_REQUEST" 400 0
         "Each entry must have either ipAddress or cidrBlock, and not both.";
@@ -93,19 +86,16 @@ codes! {
     /// No right on the source or on the target.
     CannotRestoreToTarget "CANNOT_RESTORE_TO_TARGET" 403 0
         "The API key may not restore this snapshot to this target.";
-    /// The snapshot was deleted.
-    CannotStartRestoreJobForDeletedSnapshot "CANNOT_START_RESTORE_JOB_FOR_DELETED_SNAPSHOT" 409 0
-        "The snapshot has been deleted, so it cannot be restored.";
     /// The snapshot is not complete.
     CannotStartRestoreJobForIncompleteClusterSnapshot
         "CANNOT_START_RESTORE_JOB_FOR_INCOMPLETE_CLUSTER_SNAPSHOT" 409 0
         "The snapshot is not complete, so it cannot be restored.";
-    /// Name.
-    ClusterNameInvalid "CLUSTER_NAME_INVALID" 400 1
-        "{0} cannot be a cluster name: 1 to 64 letters, digits or -_.(),:&@+' are allowed.";
     /// Cluster, project.
     ClusterNotFound "CLUSTER_NOT_FOUND" 404 2
         "There is no cluster named {0} in project {1}.";
+    /// Regrow's own: a connection string leads elsewhere than the one before.
+    ConnectionStringOfAnother "CONNECTION_STRING_OF_ANOTHER_DEPLOYMENT" 409 0
+        "The connection string leads to another deployment.";
     /// Regrow's own: what was found does not allow the change.
     Conflict "CONFLICT" 409 0 "The request conflicts with the present state.";
     /// Regrow's own: the deployment refused the user or password.
@@ -126,21 +116,14 @@ codes! {
     /// Name, project.
     DuplicateClusterName "DUPLICATE_CLUSTER_NAME" 400 2
         "There is already a cluster named {0} in project {1}.";
-    /// Not offered for this kind of cluster.
-    FeatureUnsupported "FEATURE_UNSUPPORTED" 403 0 "This is not supported here.";
     /// Project name.
     GroupAlreadyExists "GROUP_ALREADY_EXISTS" 409 1 "There is already a project named {0}.";
     /// Project name.
     GroupNameNotFound "GROUP_NAME_NOT_FOUND" 404 1 "There is no project named {0}.";
     /// Project id.
     GroupNotFound "GROUP_NOT_FOUND" 404 1 "There is no project with id {0}.";
-    /// The right path.
-    IncorrectBackupApiEndpoint "INCORRECT_BACKUP_API_ENDPOINT" 400 1
-        "This cluster's backups are found at {0}.";
     /// Attribute name.
     InvalidAttribute "INVALID_ATTRIBUTE" 400 1 "The attribute {0} is not allowed.";
-    /// Cluster id.
-    InvalidClusterId "INVALID_CLUSTER_ID" 404 1 "{0} is not a cluster id.";
     /// Regrow's own: the connection string cannot be read.
     InvalidConnectionString "INVALID_CONNECTION_STRING" 400 0
         "The connection string cannot be read.";
@@ -172,21 +155,12 @@ codes! {
     /// Name of the path parameter.
     InvalidPathParameter "INVALID_PATH_PARAMETER" 400 1
         "The path parameter {0} is not valid.";
-    /// The moment asked for cannot be restored.
-    InvalidPitRestoreTime "INVALID_PIT_RESTORE_TIME" 400 0
-        "The moment to restore is not valid.";
     /// Name of the query parameter.
     InvalidQueryParameter "INVALID_QUERY_PARAMETER" 400 1
         "The query parameter {0} is not valid.";
     /// Regrow's own: what of a snapshot is to be put back cannot be.
     InvalidRestoreSelection "INVALID_RESTORE_SELECTION" 400 0
         "The selection cannot be followed.";
-    /// Role, project.
-    InvalidRoleForGroup "INVALID_ROLE_FOR_GROUP" 400 2
-        "{0} is not a role that project {1} can give.";
-    /// Role, organization.
-    InvalidRoleForOrg "INVALID_ROLE_FOR_ORG" 400 2
-        "{0} is not a role that organization {1} can give.";
     /// Snapshot id.
     InvalidSnapshotId "INVALID_SNAPSHOT_ID" 404 1
         "{0} is not a snapshot id: 24 hexadecimal digits are expected.";
@@ -208,9 +182,6 @@ codes! {
     NotInGroup "NOT_IN_GROUP" 401 0 "The API key has no access to this project.";
     /// Organization id.
     OrgNotFound "ORG_NOT_FOUND" 404 1 "There is no organization with id {0}.";
-    /// The organization wants an access list for every key.
-    OrgRequiresAccessList "ORG_REQUIRES_ACCESS_LIST" 403 0
-        "The organization requires an access list for every API key, and this key has none.";
     /// Regrow's own: most bytes that a body may have.
     PayloadTooLarge "PAYLOAD_TOO_LARGE" 413 1 "The body is larger than {0} bytes.";
     /// Regrow's own: the target or the snapshot does not allow that mode.
@@ -229,9 +200,6 @@ codes! {
         "There is no restore job {0} of cluster {1}.";
     /// Snapshot, cluster.
     SnapshotNotFound "SNAPSHOT_NOT_FOUND" 404 2 "There is no snapshot {0} of cluster {1}.";
-    /// The target encrypts its data at rest.
-    TenantRestoreDestinationEncryption "TENANT_RESTORE_DESTINATION_ENCRYPTION" 400 0
-        "The target cluster uses encryption at rest.";
     /// The target cannot be reached.
     TenantRestoreDestinationUnavailable "TENANT_RESTORE_DESTINATION_UNAVAILABLE" 400 0
         "The target cluster is not available now; try again when it is.";
@@ -244,9 +212,6 @@ codes! {
     /// The target runs a version that cannot take the snapshot.
     TenantRestoreVersionMismatch "TENANT_RESTORE_VERSION_MISMATCH" 400 0
         "The target cluster runs another MongoDB version than the snapshot.";
-    /// The snapshot belongs to somebody else.
-    TenantSnapshotAccessDenied "TENANT_SNAPSHOT_ACCESS_DENIED" 401 0
-        "The snapshot belongs to another cluster.";
     /// Snapshot, cluster.
     TenantSnapshotNotFound "TENANT_SNAPSHOT_NOT_FOUND" 404 2
         "There is no snapshot {0} of cluster {1}.";

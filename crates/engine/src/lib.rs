@@ -50,7 +50,7 @@ pub use peek::diff::{Change, CollectionDifference, Differs, DocumentDifference, 
 pub use peek::find::Found;
 pub use reconcile::retention::Planned;
 pub use scratch::ScratchConfig;
-pub use usecase::clusters::{AttachCluster, ClusterOptions, Clusters};
+pub use usecase::clusters::{AttachCluster, ChangeCluster, Clusters};
 pub use usecase::downloads::Downloads;
 pub use usecase::drills::{DrillRequest, Drills};
 pub use usecase::keys::{Keys, NewKey};

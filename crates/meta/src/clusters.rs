@@ -8,14 +8,14 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use crate::change::Change;
-use crate::engine::{Connection, Constraint, Row, query, violated};
+use crate::engine::{self, Constraint, Row, query, violated};
 use crate::generation::Altered;
 use crate::row::{Columns, During, all};
 use crate::seal::{Place, Sealer};
 use crate::{Meta, projects, snapshots};
 
 /// What to change of a cluster; absent members stay.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ClusterChange {
     /// Serverless: keep 35 days of snapshots.
     pub continuous_backup: Option<bool>,
@@ -23,6 +23,23 @@ pub struct ClusterChange {
     pub termination_protection: Option<bool>,
     /// Days between two drills; 0 for never.
     pub drill_every_days: Option<u32>,
+    /// How to reach it from now on.
+    pub connection: Option<Connection>,
+}
+
+/// A connection string, and what was found behind it.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The connection string.
+    pub uri: SecretString,
+    /// Addresses of the servers.
+    pub hosts: Vec<String>,
+    /// Name of the replica set; none for a standalone server.
+    pub replica_set: Option<String>,
+    /// The servers' version.
+    pub mongodb_version: String,
+    /// Whether it is another deployment than before, which no open job may notice.
+    pub is_another: bool,
 }
 
 /// A `SELECT` of clusters with the given ending. A cluster is being updated while a restore
@@ -176,8 +193,11 @@ impl Meta {
         change.commit(Altered::Work).await
     }
 
-    /// Changes a cluster's options and returns the cluster.
-    pub async fn cluster_set_options(
+    /// Changes a cluster's options and connection string, and returns the cluster.
+    ///
+    /// Fails with `ClusterBusy` where the connection string leads to another deployment while a
+    /// job reads or writes the one before, or restores one of its snapshots.
+    pub async fn cluster_change(
         &self,
         id: ClusterId,
         wanted: ClusterChange,
@@ -186,6 +206,7 @@ impl Meta {
     ) -> Result<Cluster, Error> {
         let mut change = self.change().await?;
         let mut cluster = require(change.connection(), id).await?;
+        let mut detail = json!({});
         if let Some(continuous_backup) = wanted.continuous_backup {
             cluster.continuous_backup = continuous_backup;
         }
@@ -195,25 +216,36 @@ impl Meta {
         if let Some(days) = wanted.drill_every_days {
             cluster.drill_every_days = Some(days).filter(|days| *days > 0);
         }
+        if let Some(connection) = wanted.connection {
+            if connection.is_another && is_busy(change.connection(), id).await? {
+                return Err(Error::ClusterBusy(cluster.name));
+            }
+            set_uri(&mut change, &self.shared.sealer, id, &connection.uri).await?;
+            detail["connection"] = json!({ "before": cluster.hosts, "hosts": connection.hosts });
+            cluster.hosts = connection.hosts;
+            cluster.replica_set = connection.replica_set;
+            cluster.mongodb_version = connection.mongodb_version;
+        }
         query(
             "UPDATE clusters SET continuous_backup = $2, termination_protection = $3,
-                 drill_every_days = $4
+                 drill_every_days = $4, hosts = $5, replica_set = $6, mongodb_version = $7
              WHERE id = $1",
         )
         .bind(id.to_string())
         .bind(cluster.continuous_backup)
         .bind(cluster.termination_protection)
         .bind(cluster.drill_every_days.map(i64::from))
+        .bind(cluster.hosts.join(","))
+        .bind(cluster.replica_set.clone())
+        .bind(cluster.mongodb_version.clone())
         .execute(change.connection())
         .await
-        .during("update cluster's options")?;
-        let detail = json!({
-            "continuousBackup": cluster.continuous_backup,
-            "terminationProtection": cluster.termination_protection,
-            "drillEveryDays": cluster.drill_every_days,
-        });
+        .during("update cluster")?;
+        detail["continuousBackup"] = json!(cluster.continuous_backup);
+        detail["terminationProtection"] = json!(cluster.termination_protection);
+        detail["drillEveryDays"] = json!(cluster.drill_every_days);
         change
-            .record(actor, "cluster.set_options", id, now, detail)
+            .record(actor, "cluster.change", id, now, detail)
             .await?;
         change.commit(Altered::Work).await?;
         Ok(cluster)
@@ -271,6 +303,26 @@ impl Meta {
     }
 }
 
+async fn set_uri(
+    change: &mut Change,
+    sealer: &Sealer,
+    id: ClusterId,
+    uri: &SecretString,
+) -> Result<(), Error> {
+    query("UPDATE clusters SET uri_sealed = $2 WHERE id = $1")
+        .bind(id.to_string())
+        .bind(sealed(sealer, &id.to_string(), uri)?)
+        .execute(change.connection())
+        .await
+        .during("replace connection string")?;
+    Ok(())
+}
+
+fn sealed(sealer: &Sealer, row: &str, uri: &SecretString) -> Result<String, Error> {
+    let sealed = sealer.seal(uri_place(row), uri.expose_secret());
+    sealed.map_err(Error::internal)
+}
+
 async fn insert(
     change: &mut Change,
     sealer: &Sealer,
@@ -278,9 +330,7 @@ async fn insert(
     uri: &SecretString,
 ) -> Result<(), Error> {
     let id = cluster.id.to_string();
-    let uri_sealed = sealer
-        .seal(uri_place(&id), uri.expose_secret())
-        .map_err(Error::internal)?;
+    let uri_sealed = sealed(sealer, &id, uri)?;
     let inserted = query(
         "INSERT INTO clusters (id, project_id, name, tier, created_at_ms, hosts, replica_set,
              mongodb_version, uri_sealed, continuous_backup, termination_protection,
@@ -310,7 +360,10 @@ async fn insert(
 }
 
 /// Returns the cluster within a transaction, or fails when it is gone.
-pub(crate) async fn require(connection: &mut Connection, id: ClusterId) -> Result<Cluster, Error> {
+pub(crate) async fn require(
+    connection: &mut engine::Connection,
+    id: ClusterId,
+) -> Result<Cluster, Error> {
     let row = query(select_clusters!("WHERE c.id = $1"))
         .bind(id.to_string())
         .fetch_optional(connection)
@@ -321,7 +374,7 @@ pub(crate) async fn require(connection: &mut Connection, id: ClusterId) -> Resul
 }
 
 /// Returns whether an open job reads it, writes it or restores one of its snapshots.
-async fn is_busy(connection: &mut Connection, id: ClusterId) -> Result<bool, Error> {
+async fn is_busy(connection: &mut engine::Connection, id: ClusterId) -> Result<bool, Error> {
     query(
         "SELECT 1 FROM jobs j LEFT JOIN restores r ON r.id = j.restore_id
          WHERE j.state = 'OPEN' AND (j.cluster_id = $1 OR r.cluster_id = $1) LIMIT 1",

@@ -22,7 +22,7 @@ mod row;
 mod seal;
 mod snapshots;
 
-pub use clusters::ClusterChange;
+pub use clusters::{ClusterChange, Connection};
 pub use error::Error;
 pub use generation::Generation;
 pub use jobs::Accept;

@@ -109,6 +109,9 @@ pub enum Error {
     /// The organization exists, but the caller has no part in it.
     #[error("this API key has no access to organization {0}")]
     NotInOrganization(OrgId),
+    /// The access list is that of another key, and the caller doesn't own the organization.
+    #[error("only the key itself or an organization owner may use this access list")]
+    AccessListDenied,
     /// The caller may not restore that snapshot onto that target.
     #[error("this API key may not restore to the requested target")]
     TargetDenied,
@@ -140,6 +143,14 @@ pub enum Error {
     /// Jobs that have not ended keep the cluster.
     #[error("`{0}` has jobs in progress")]
     ClusterBusy(String),
+    /// A new connection string leads somewhere else than the one before.
+    #[error("the connection string leads to another deployment than that of `{name}`: {what}")]
+    AnotherDeployment {
+        /// The cluster's name.
+        name: String,
+        /// By what it differs.
+        what: String,
+    },
     /// The cluster is protected from deletion.
     #[error("`{0}` has termination protection enabled")]
     TerminationProtected(String),
@@ -178,9 +189,6 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
-    /// That kind of delivery is not offered there.
-    #[error("this delivery method is not supported for the cluster")]
-    UnsupportedDelivery,
     /// The snapshot's server is newer than the target's.
     #[error("the snapshot was taken from MongoDB {snapshot}, but the target runs {target}")]
     VersionMismatch {

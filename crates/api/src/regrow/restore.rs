@@ -1,11 +1,15 @@
-//! How a restore is to be done, and of what: modes, and selections of a snapshot.
+//! Restores and downloads of any cluster: how and of what one is asked for, and what became of it.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Progress;
 use crate::body::{Body, required};
+use crate::date::Date;
 use crate::error::ApiError;
 use crate::id::Id;
+use crate::link::Link;
+use crate::tenant::{DeliveryType, Status};
 
 /// How a snapshot is put onto a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -141,6 +145,121 @@ impl StartRestore {
             target_group_id: body.id("targetGroupId")?,
         })
     }
+}
+
+/// What is in an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum DownloadFormat {
+    /// BSON and metadata, as `mongorestore` reads them; there at once.
+    Dump,
+    /// The files of a `--dbpath`; they are built first, and the link is there when that is done.
+    DataFiles,
+}
+
+const DOWNLOAD_FORMATS: [(&str, DownloadFormat); 2] = [
+    ("dump", DownloadFormat::Dump),
+    ("dataFiles", DownloadFormat::DataFiles),
+];
+
+/// The body of a request for a download of any cluster's snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StartDownload {
+    /// What the archive is to have; what the service is configured for when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<DownloadFormat>,
+    /// Names the snapshot.
+    pub snapshot_id: Id,
+}
+
+impl StartDownload {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// What [`crate::body`] says of each fault.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ApiError> {
+        let mut body = Body::parse(bytes, &["format", "snapshotId"])?;
+        Ok(Self {
+            format: body.choice("format", &DOWNLOAD_FORMATS)?,
+            snapshot_id: required(body.id("snapshotId")?, "snapshotId")?,
+        })
+    }
+}
+
+/// What a restore put into one collection of the target, and what it found when it compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CollectionReport {
+    /// What was done to it.
+    pub action: CollectionAction,
+    /// Bytes of documents that are there because of the snapshot.
+    pub bytes: u64,
+    /// Documents that were written or deleted.
+    pub changed: u64,
+    /// Documents that are there because of the snapshot.
+    pub documents: u64,
+    /// Database and collection.
+    pub namespace: String,
+    /// Whether count, fingerprint, options and indexes were found equal to the snapshot's.
+    pub verified: bool,
+}
+
+/// A restore or download of any cluster, with what the documented shapes have no room for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = RegrowRestore)]
+pub struct Restore {
+    /// Name of the cluster that the snapshot was taken from.
+    pub cluster_name: String,
+    /// When the job was asked for.
+    pub created_at: Date,
+    /// What the job delivers.
+    pub delivery_type: DeliveryType,
+    /// When the job or its link expires.
+    pub expires_at: Date,
+    /// Why the job failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_reason: Option<String>,
+    /// When the job ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Date>,
+    /// Names the project of the source cluster.
+    pub group_id: Id,
+    /// Names the job.
+    pub id: Id,
+    /// The job itself and its snapshot.
+    #[serde(default)]
+    pub links: Vec<Link>,
+    /// How it is done, once that is decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<RestoreMode>,
+    /// Why it is done so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode_reason: Option<String>,
+    /// How far the job is, while it is at work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// One row for each collection that was compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Vec<CollectionReport>>,
+    /// How it was asked to be done; absent where that was left open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_mode: Option<RestoreMode>,
+    /// What of the snapshot is put back; absent where all of it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Selection>,
+    /// Names the snapshot.
+    pub snapshot_id: Id,
+    /// Where the archive is to be had; downloads only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_url: Option<String>,
+    /// Where the job stands.
+    pub status: Status,
+    /// Name of the target cluster.
+    pub target_cluster_name: String,
+    /// Names the project of the target cluster.
+    pub target_group_id: Id,
 }
 
 #[cfg(test)]

@@ -32,8 +32,12 @@ pub struct AttachCluster {
 }
 
 /// What can be changed of an attached deployment; absent members stay.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ClusterOptions {
+#[derive(Debug, Clone, Default)]
+pub struct ChangeCluster {
+    /// How to reach it from now on.
+    pub uri: Option<SecretString>,
+    /// Whether that may be another deployment than before.
+    pub allow_another: bool,
     /// Serverless: keep 35 days of snapshots.
     pub continuous_backup: Option<bool>,
     /// Whether deletion is refused.
@@ -109,21 +113,7 @@ impl Clusters<'_> {
         {
             return Err(Error::ClusterExists(request.name));
         }
-        let reached = self
-            .0
-            .connect_to(&request.uri)
-            .await
-            .map_err(deployment::refused)?;
-        let description = reached.describe().await.map_err(deployment::refused)?;
-        let replica_set = match description.topology {
-            Topology::ReplicaSet { name } => Some(name),
-            Topology::Standalone => None,
-            Topology::Sharded => return Err(sharded()),
-        };
-        reached
-            .require_source()
-            .await
-            .map_err(deployment::refused)?;
+        let found = self.reach(request.uri).await?;
         let now = self.0.now();
         let cluster = Cluster {
             id: ClusterId::generate(now, entropy::bytes()),
@@ -131,9 +121,9 @@ impl Clusters<'_> {
             name: request.name,
             tier: request.tier,
             created_at: now,
-            hosts: description.hosts,
-            replica_set,
-            mongodb_version: description.version.text,
+            hosts: found.hosts,
+            replica_set: found.replica_set,
+            mongodb_version: found.mongodb_version,
             continuous_backup: request.continuous_backup,
             termination_protection: request.termination_protection,
             drill_every_days: None,
@@ -147,36 +137,74 @@ impl Clusters<'_> {
         self.0
             .parts
             .meta
-            .cluster_insert(&cluster, &request.uri, first, &actor)
+            .cluster_insert(&cluster, &found.uri, first, &actor)
             .await?;
         self.0.parts.work.notify_one();
         Ok(cluster)
     }
 
-    /// Changes options.
-    pub async fn set_options(
+    /// Changes options and the connection string.
+    ///
+    /// The deployment has to be reached by a new connection string, and its user to be able to
+    /// back it up. Fails with `AnotherDeployment` where it is not the one of before, as far as
+    /// replica set and hosts tell, unless that is allowed.
+    pub async fn change(
         &self,
         caller: &Caller,
         project: ProjectId,
         name: &str,
-        family: Option<Family>,
-        options: ClusterOptions,
+        wanted: ChangeCluster,
     ) -> Result<Cluster, Error> {
         let cluster = self
-            .require(caller, project, name, family, Action::OwnProject)
+            .require(caller, project, name, None, Action::OwnProject)
             .await?;
-        if options.drill_every_days.is_some_and(|days| days > 0) {
+        if wanted.drill_every_days.is_some_and(|days| days > 0) {
             self.0.parts.scratch.require_configured()?;
         }
+        let connection = match wanted.uri {
+            None => None,
+            Some(uri) => {
+                let mut found = self.reach(uri).await?;
+                let differs = differs(&cluster, &found);
+                found.is_another = differs.is_some();
+                if let Some(what) = differs.filter(|_| !wanted.allow_another) {
+                    return Err(Error::AnotherDeployment {
+                        name: cluster.name,
+                        what,
+                    });
+                }
+                Some(found)
+            }
+        };
         let change = meta::ClusterChange {
-            continuous_backup: options.continuous_backup,
-            termination_protection: options.termination_protection,
-            drill_every_days: options.drill_every_days,
+            continuous_backup: wanted.continuous_backup,
+            termination_protection: wanted.termination_protection,
+            drill_every_days: wanted.drill_every_days,
+            connection,
         };
         let (actor, now) = (caller.actor(), self.0.now());
         let meta = &self.0.parts.meta;
-        meta.cluster_set_options(cluster.id, change, &actor, now)
-            .await
+        meta.cluster_change(cluster.id, change, &actor, now).await
+    }
+
+    /// Connects by a connection string and finds out whether what is there can be backed up.
+    async fn reach(&self, uri: SecretString) -> Result<meta::Connection, Error> {
+        let refused = deployment::refused;
+        let reached = self.0.connect_to(&uri).await.map_err(refused)?;
+        let description = reached.describe().await.map_err(refused)?;
+        let replica_set = match description.topology {
+            Topology::ReplicaSet { name } => Some(name),
+            Topology::Standalone => None,
+            Topology::Sharded => return Err(sharded()),
+        };
+        reached.require_source().await.map_err(refused)?;
+        Ok(meta::Connection {
+            uri,
+            hosts: description.hosts,
+            replica_set,
+            mongodb_version: description.version.text,
+            is_another: false,
+        })
     }
 
     /// Detaches a deployment: its snapshots and jobs are deleted, the deployment is not touched.
@@ -205,6 +233,25 @@ impl Clusters<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns by what a deployment differs from the one that was attached. Passwords and members may
+/// change and the rest be the same, so one common host under the same set's name is enough.
+fn differs(attached: &Cluster, found: &meta::Connection) -> Option<String> {
+    let kind = |set: &Option<String>| match set {
+        Some(name) => format!("replica set `{name}`"),
+        None => "a standalone server".to_owned(),
+    };
+    if found.replica_set != attached.replica_set {
+        let (now, before) = (kind(&found.replica_set), kind(&attached.replica_set));
+        return Some(format!("it is {now} instead of {before}"));
+    }
+    let is_known = |host: &String| attached.hosts.contains(host);
+    if found.hosts.iter().any(is_known) {
+        return None;
+    }
+    let (now, before) = (found.hosts.join(", "), attached.hosts.join(", "));
+    Some(format!("it has the hosts {now} instead of {before}"))
 }
 
 fn sharded() -> Error {

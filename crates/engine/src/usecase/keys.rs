@@ -227,7 +227,8 @@ impl Keys<'_> {
             .await
     }
 
-    /// Returns a key's access list.
+    /// Returns a key's access list. Fails with `AccessListDenied` unless the caller is the key
+    /// itself or owns the organization.
     pub async fn access(
         &self,
         caller: &Caller,
@@ -235,6 +236,11 @@ impl Keys<'_> {
         id: KeyId,
         page: Page,
     ) -> Result<Listed<AccessEntry>, Error> {
+        let principal = &caller.principal;
+        let is_own = principal.key.id == id;
+        if !is_own && principal.is_in_org(org) && !principal.may_in_org(Action::ManageOrg, org) {
+            return Err(Error::AccessListDenied);
+        }
         self.get(caller, org, id).await?;
         Ok(Listed::cut(self.0.parts.meta.key_access(id).await?, page))
     }

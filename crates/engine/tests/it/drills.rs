@@ -219,13 +219,13 @@ async fn a_schedule_asks_for_drills_and_shows_those_that_fail() -> anyhow::Resul
     let mut world = World::with_scratch_servers().await?;
     let cluster = world.attach("c", &mongo.uri(), Tier::M2).await?;
     world.snapshot("c").await?;
-    let options = engine::ClusterOptions {
+    let options = engine::ChangeCluster {
         drill_every_days: Some(7),
-        ..engine::ClusterOptions::default()
+        ..engine::ChangeCluster::default()
     };
     let clusters = world.engine.clusters();
     clusters
-        .set_options(&world.caller, world.project, "c", None, options)
+        .change(&world.caller, world.project, "c", options)
         .await?;
     let mut asked = Vec::new();
     for (hours, mongod, status) in [

@@ -15,6 +15,7 @@ mod increments;
 mod interruptions;
 mod jobs;
 mod peek;
+mod reattached;
 mod refusals;
 mod rewinds;
 mod schedule;

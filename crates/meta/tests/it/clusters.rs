@@ -1,10 +1,11 @@
 //! Clusters: names, options, state, and what deleting one takes along.
 
-use meta::ClusterChange;
+use meta::{ClusterChange, Connection};
 use model::{
     Cluster, ClusterId, ClusterState, Delivery, Error, Family, JobKind, Page, ProjectId, Tier,
     Trigger,
 };
+use secrecy::ExposeSecret as _;
 
 use crate::world::*;
 
@@ -90,7 +91,7 @@ async fn options_change_one_by_one_and_what_the_server_says_is_kept() {
     let meta = &world.meta;
     let id = world.attach(10).await.id;
     let changed = meta
-        .cluster_set_options(
+        .cluster_change(
             id,
             ClusterChange {
                 continuous_backup: Some(true),
@@ -107,7 +108,7 @@ async fn options_change_one_by_one_and_what_the_server_says_is_kept() {
         drill_every_days: Some(7),
         ..ClusterChange::default()
     };
-    meta.cluster_set_options(id, change, &actor(), at(2))
+    meta.cluster_change(id, change, &actor(), at(2))
         .await
         .unwrap();
     meta.cluster_seen(id, "8.0.4", Some("rs1"), at(3))
@@ -123,7 +124,7 @@ async fn options_change_one_by_one_and_what_the_server_says_is_kept() {
         drill_every_days: Some(0),
         ..ClusterChange::default()
     };
-    let changed = meta.cluster_set_options(id, never, &actor(), at(3)).await;
+    let changed = meta.cluster_change(id, never, &actor(), at(3)).await;
     assert_eq!(changed.unwrap().drill_every_days, None);
 
     let before = (meta.generation(), world.actions().await);
@@ -133,6 +134,66 @@ async fn options_change_one_by_one_and_what_the_server_says_is_kept() {
     assert_eq!((meta.generation(), world.actions().await), before);
     let deleted = meta.cluster_delete(id, &actor(), at(5)).await;
     assert_refused!(deleted, Error::TerminationProtected(_));
+}
+
+fn led_by(uri: &str, hosts: &[&str], is_another: bool) -> ClusterChange {
+    ClusterChange {
+        connection: Some(Connection {
+            uri: uri.into(),
+            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            replica_set: Some("rs0".to_owned()),
+            mongodb_version: "8.0.4".to_owned(),
+            is_another,
+        }),
+        ..ClusterChange::default()
+    }
+}
+
+#[tokio::test]
+async fn a_new_connection_string_is_sealed_and_recorded_without_its_secret() {
+    let world = World::new().await;
+    let before = world.attach(10).await;
+    let hosts = ["a.example.net:27017", "b.example.net:27017"];
+    let rotated = "mongodb://backup:c0rrect-h0rse@a.example.net:27017/?replicaSet=rs0";
+    let changed = world
+        .meta
+        .cluster_change(before.id, led_by(rotated, &hosts, false), &actor(), at(1))
+        .await
+        .unwrap();
+    assert_eq!(changed.hosts, hosts);
+    assert_eq!(changed.mongodb_version, "8.0.4");
+    let world = world.reopened().await;
+    let found = world.meta.cluster(before.id).await.unwrap().unwrap();
+    assert_eq!(found, changed);
+    let uri = world.meta.cluster_uri(before.id).await.unwrap();
+    assert_eq!(uri.expose_secret(), rotated);
+    let rows = world.audit().await;
+    let row = rows.last().unwrap();
+    assert_eq!(row.action, "cluster.change");
+    assert_eq!(row.detail["connection"]["before"][0], before.hosts[0]);
+    assert_eq!(row.detail["connection"]["hosts"][1], hosts[1]);
+    assert!(!format!("{rows:?}").contains("h0rse"));
+}
+
+#[tokio::test]
+async fn no_open_job_finds_itself_at_another_deployment() {
+    let world = World::new().await;
+    let cluster = world.attach(10).await;
+    world.ask_snapshot(&cluster, 20).await;
+    let change = async |is_another| {
+        let wanted = led_by(URI, &["elsewhere.example.net:27017"], is_another);
+        world
+            .meta
+            .cluster_change(cluster.id, wanted, &actor(), at(21))
+            .await
+    };
+    assert_refused!(change(true).await, Error::ClusterBusy(_));
+    let found = world.meta.cluster(cluster.id).await.unwrap().unwrap();
+    assert_eq!(found.hosts, cluster.hosts);
+    change(false).await.unwrap();
+    let lease = world.claim(at(22)).await;
+    world.meta.job_failed(&lease, at(23), "x").await.unwrap();
+    change(true).await.unwrap();
 }
 
 #[tokio::test]

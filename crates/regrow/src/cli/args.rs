@@ -17,7 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(super) use access::{
     CreateKey, KeyAccess, KeyAction, KeyCommand, ProjectAccess, ProjectAction, ProjectCommand,
 };
-pub(super) use cluster::{AddCluster, ClusterAction, ClusterCommand, SetCluster, Tier};
+pub(super) use cluster::{AddCluster, ClusterAction, ClusterCommand, SetCluster, Tier, Uri};
 pub(super) use drill::{DrillAction, DrillCommand, StartDrill};
 pub(super) use peek::{Diff, Find};
 pub(super) use restore::{Mode, OneRestore, RestoreAction, RestoreCommand, StartRestore};

@@ -1,10 +1,10 @@
 //! `regrow cluster …`: attaching deployments, and what is known of them.
 
 use api::cluster::StateName;
-use api::regrow::{AttachCluster, ChangeCluster, Cluster, Tier as WireTier};
+use api::regrow::{AttachCluster, ChangeCluster, Cluster, ConnectionString, Tier as WireTier};
 use secrecy::ExposeSecret as _;
 
-use super::args::{AddCluster, ClusterAction, SetCluster, Tier, Yes};
+use super::args::{AddCluster, ClusterAction, SetCluster, Tier, Uri, Yes};
 use super::confirm::confirm;
 use super::drill;
 use super::exit::Failure;
@@ -32,13 +32,8 @@ pub(super) async fn get(session: &Session, name: &str) -> Result<Cluster, Failur
 }
 
 async fn add(command: AddCluster, session: &Session) -> Result<(), Failure> {
-    let uri = match (command.uri, &command.uri_file) {
-        (Some(uri), _) => uri.into(),
-        (None, Some(path)) => read_secret(path)?,
-        (None, None) => return Err(Failure::usage("--uri or --uri-file is needed")),
-    };
     let body = AttachCluster {
-        connection_string: uri.expose_secret().to_owned(),
+        connection_string: connection_string(command.uri)?,
         continuous_backup: command.continuous_backup.then_some(true),
         name: command.name,
         take_snapshot: Some(!command.no_snapshot),
@@ -109,14 +104,26 @@ async fn list(session: &Session) -> Result<(), Failure> {
 }
 
 async fn set(command: SetCluster, session: &Session) -> Result<(), Failure> {
+    let options = command.options;
     let body = ChangeCluster {
-        continuous_backup: command.options.continuous_backup,
-        drill_every_days: command.options.drill_every_days,
-        termination_protection: command.options.termination_protection,
+        allow_another_deployment: options.another_deployment.then_some(true),
+        connection_string: options.uri.map(connection_string).transpose()?,
+        continuous_backup: options.continuous_backup,
+        drill_every_days: options.drill_every_days,
+        termination_protection: options.termination_protection,
     };
     let path = session.in_cluster(&command.cluster, "").await?;
     let cluster: Cluster = session.client.patch(&path, &body).await?;
     session.output.one(&cluster, facts)
+}
+
+fn connection_string(uri: Uri) -> Result<ConnectionString, Failure> {
+    let text = match (uri.uri, &uri.uri_file) {
+        (Some(text), _) => text,
+        (None, Some(path)) => read_secret(path)?.expose_secret().to_owned(),
+        (None, None) => return Err(Failure::usage("--uri or --uri-file is needed")),
+    };
+    Ok(ConnectionString(text))
 }
 
 async fn remove(name: &str, yes: Yes, session: &Session) -> Result<(), Failure> {

@@ -286,6 +286,9 @@ fn hint_of(code: &str) -> Option<&'static str> {
         "CANNOT_TERMINATE_CLUSTER_WHEN_TERMINATION_PROTECTION_ENABLED" => {
             "take it back first: regrow cluster set CLUSTER --termination-protection false"
         }
+        "CONNECTION_STRING_OF_ANOTHER_DEPLOYMENT" => {
+            "if that is meant, add --another-deployment; the next snapshot then reads everything"
+        }
         "DEPLOYMENT_UNREACHABLE" => {
             "the service, not this machine, must reach it; is the address right from there?"
         }

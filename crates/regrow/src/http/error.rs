@@ -113,6 +113,7 @@ pub(crate) fn serverless(error: Error) -> Failure {
         Error::Denied => Failure(ApiError::plain(Code::UserUnauthorized)),
         Error::NotInProject(_) => Failure(ApiError::plain(Code::NotInGroup)),
         Error::NotInOrganization(_) => Failure(ApiError::plain(Code::UserCannotAccessOrg)),
+        Error::AccessListDenied => Failure(ApiError::plain(Code::ApiKeyAccessListAccessDenied)),
         Error::TargetDenied => Failure(ApiError::plain(Code::CannotRestoreToTarget)),
         Error::AccessEntryExists(entry) => with(Code::AddressAlreadyInAccessList, entry),
         Error::CallerLockedOut(entry) => with(Code::CannotRemoveCallerFromAccessList, entry),
@@ -136,13 +137,13 @@ pub(crate) fn serverless(error: Error) -> Failure {
 /// Returns the code of an error whose code has no parameters.
 fn without_parameters(error: &Error) -> Code {
     match error {
+        Error::AnotherDeployment { .. } => Code::ConnectionStringOfAnother,
         Error::RestoreInProgress(_) => Code::AtlasClusterRestoreInProgress,
         Error::SnapshotInProgress(_) => Code::UnfinishedOnDemandSnapshot,
         Error::SnapshotIncomplete(_) => Code::CannotStartRestoreJobForIncompleteClusterSnapshot,
         Error::ProjectHasClusters(_) => Code::CannotCloseGroupActiveAtlasClusters,
         Error::InvalidSelection(_) => Code::InvalidRestoreSelection,
         Error::ModeImpossible { .. } => Code::RestoreModeNotPossible,
-        Error::UnsupportedDelivery => Code::UnsupportedDeliveryMethod,
         Error::VersionMismatch { .. } => Code::TenantRestoreVersionMismatch,
         Error::TargetSharded(_) => Code::TenantRestoreIncompatibleTopology,
         Error::TargetUnavailable { .. } => Code::TenantRestoreDestinationUnavailable,

@@ -19,6 +19,7 @@ pub(in crate::cli) enum ClusterAction {
     /// The service must reach it at the connection string. The string is a secret: it is stored
     /// sealed, never shown and never logged. A replica set gives snapshots of one moment; a
     /// standalone server gives documents as they were when each was read.
+    #[command(mut_group("Uri", |group| group.required(true)))]
     Add(AddCluster),
     /// List the attached deployments.
     List,
@@ -27,7 +28,11 @@ pub(in crate::cli) enum ClusterAction {
         /// Name of the cluster.
         cluster: String,
     },
-    /// Change options of an attached deployment.
+    /// Change options of an attached deployment, or how it is reached.
+    ///
+    /// A new connection string, for example with a new password, is taken once the deployment was
+    /// reached by it and its user was found able to back it up. It has to be the same deployment:
+    /// a replica set of the same name, or a standalone server, with at least one host in common.
     Set(SetCluster),
     /// Detach a deployment and delete its snapshots; the deployment itself is not touched.
     Remove {
@@ -47,14 +52,8 @@ pub(in crate::cli) struct AddCluster {
     /// A name of your choice, unique in the project.
     pub(in crate::cli) name: String,
 
-    /// Connection string, mongodb://… or mongodb+srv://…; others on this machine may see it.
-    #[arg(long, value_name = "URI", required_unless_present = "uri_file")]
-    #[arg(conflicts_with = "uri_file")]
-    pub(in crate::cli) uri: Option<String>,
-
-    /// A file with the connection string, or - for standard input.
-    #[arg(long, value_name = "FILE")]
-    pub(in crate::cli) uri_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) uri: Uri,
 
     /// M2, M5 or serverless: which schedule it has and which requests of the API show it. M2 and
     /// M5 have a snapshot a day and keep eight; serverless has one every six hours and keeps two.
@@ -74,6 +73,19 @@ pub(in crate::cli) struct AddCluster {
     pub(in crate::cli) termination_protection: bool,
 }
 
+/// How a deployment is reached.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(in crate::cli) struct Uri {
+    /// Connection string, mongodb://… or mongodb+srv://…; others on this machine may see it.
+    #[arg(long, value_name = "URI")]
+    pub(in crate::cli) uri: Option<String>,
+
+    /// A file with the connection string, or - for standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) uri_file: Option<PathBuf>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum Tier {
     #[value(name = "M2")]
@@ -85,8 +97,20 @@ pub(in crate::cli) enum Tier {
 }
 
 #[derive(Debug, Args)]
-#[group(id = "options", required = true, multiple = true)]
+#[group(
+    id = "options",
+    required = true,
+    multiple = true,
+    args = ["uri", "uri_file", "continuous_backup", "drill_every_days", "termination_protection"]
+)]
 pub(in crate::cli) struct Options {
+    #[command(flatten)]
+    pub(in crate::cli) uri: Option<Uri>,
+
+    /// Take the connection string although it leads to another deployment than before.
+    #[arg(long, requires = "Uri")]
+    pub(in crate::cli) another_deployment: bool,
+
     /// Serverless only: keep snapshots for 35 days instead of the last two.
     #[arg(long, value_name = "true|false", hide_possible_values = true)]
     pub(in crate::cli) continuous_backup: Option<bool>,

@@ -3,7 +3,7 @@
 use api::access_list::{CreateEntry, KeyEntry};
 use api::link::{Link, segment};
 use api::{ApiError, Code, List};
-use model::{AccessEntry, Action, KeyId, OrgId, Page};
+use model::{AccessEntry, KeyId, OrgId, Page};
 
 use super::super::error::{Answer, Failure, entry};
 use super::super::extract::{Ask, Payload, Place, block, key_id, org_id};
@@ -21,7 +21,6 @@ use super::date;
 )]
 pub(crate) async fn list(ask: Ask, Place((org, key)): Place<(String, String)>) -> Answer {
     let (org, key) = (org_id(&org)?, key_id(&key)?);
-    require_self_or_owner(&ask, org, key)?;
     page(&ask, org, key).await
 }
 
@@ -39,8 +38,6 @@ pub(crate) async fn get(
     Place((org, key, address)): Place<(String, String, String)>,
 ) -> Answer {
     let (org, key) = (org_id(&org)?, key_id(&key)?);
-    require_self_or_owner(&ask, org, key)?;
-    let wanted = block(&address)?;
     let all = Page {
         number: 1,
         size: u32::MAX,
@@ -50,6 +47,7 @@ pub(crate) async fn get(
         .keys()
         .access(ask.caller(), org, key, all)
         .await?;
+    let wanted = block(&address)?;
     let found = entries.items.iter().find(|entry| entry.block == wanted);
     match found {
         Some(entry) => ask.found(&wire(&ask, org, key, entry)),
@@ -132,16 +130,6 @@ impl Block {
         let Self(org, key, address, prefix) = self;
         (org, key, format!("{address}/{prefix}"))
     }
-}
-
-/// Refuses to show a list to other keys than its own and those of organization owners.
-fn require_self_or_owner(ask: &Ask, org: OrgId, key: KeyId) -> Result<(), Failure> {
-    let principal = &ask.caller().principal;
-    let is_own = principal.key.id == key;
-    if is_own || !principal.is_in_org(org) || principal.may_in_org(Action::ManageOrg, org) {
-        return Ok(());
-    }
-    Err(Failure(ApiError::plain(Code::ApiKeyAccessListAccessDenied)))
 }
 
 async fn page(ask: &Ask, org: OrgId, key: KeyId) -> Answer {

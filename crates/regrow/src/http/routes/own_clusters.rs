@@ -4,7 +4,6 @@ use api::List;
 use api::link::{self, Link};
 use api::regrow::{AttachCluster, ChangeCluster, Cluster, Drill, Tier};
 use axum::http::StatusCode;
-use engine::ClusterOptions;
 use model::{Listed, RestoreJob};
 
 use super::super::error::{Answer, Failure, attach as attach_to};
@@ -81,7 +80,7 @@ pub(crate) async fn attach(
     ask.one(StatusCode::CREATED, &wire(&ask, &(attached, None)))
 }
 
-/// Changes options of one cluster.
+/// Changes options of one cluster, and how it is reached.
 #[utoipa::path(
     patch,
     path = "/groups/{groupId}/clusters/{clusterName}",
@@ -98,14 +97,16 @@ pub(crate) async fn change(
 ) -> Answer {
     let project = project_id(&group)?;
     let request = ChangeCluster::parse(&body)?;
-    let options = ClusterOptions {
+    let wanted = engine::ChangeCluster {
+        uri: request.connection_string.map(|uri| uri.0.into()),
+        allow_another: request.allow_another_deployment.unwrap_or(false),
         continuous_backup: request.continuous_backup,
         termination_protection: request.termination_protection,
         drill_every_days: request.drill_every_days,
     };
     let clusters = ask.engine().clusters();
     let cluster = clusters
-        .set_options(ask.caller(), project, &name, None, options)
+        .change(ask.caller(), project, &name, wanted)
         .await?;
     ask.found(&wire(&ask, &with_drill(&ask, cluster).await?))
 }
@@ -131,7 +132,7 @@ pub(crate) async fn detach(ask: Ask, Place((group, name)): Place<(String, String
 fn read(request: AttachCluster) -> engine::AttachCluster {
     engine::AttachCluster {
         name: request.name,
-        uri: request.connection_string.into(),
+        uri: request.connection_string.0.into(),
         tier: match request.tier {
             Tier::M2 => model::Tier::M2,
             Tier::M5 => model::Tier::M5,

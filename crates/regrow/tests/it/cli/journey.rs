@@ -136,6 +136,18 @@ async fn snapshots_and_clusters_go_when_they_are_deleted() {
     let latest = world.json(&["snapshot", "show", "zoo", "latest"]).await;
     assert_eq!(latest["id"], second);
 
+    let set = ["cluster", "set", "zoo", "--uri-file", "-"];
+    let other = RealMongo::standalone().start().await.unwrap();
+    let refused = world.run_with_input(&set, &other.uri()).await;
+    refused.fails(3, &["a standalone server", "--another-deployment"]);
+    world.run_with_input(&set, &format!("{uri}\n")).await.is(0);
+    for line in [
+        &set[..3],
+        &["cluster", "set", "zoo", "--another-deployment"],
+    ] {
+        world.run(line).await.fails(2, &["--uri"]);
+    }
+
     let delete = ["snapshot", "delete", "zoo", &second];
     let asked = world.run(&delete).await;
     refused_without_question(&asked.stderr, asked.code);

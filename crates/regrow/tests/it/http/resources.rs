@@ -203,6 +203,19 @@ async fn clusters_and_instances_have_their_shapes_and_no_secrets() {
     );
     let code = "CANNOT_TERMINATE_CLUSTER_WHEN_TERMINATION_PROTECTION_ENABLED";
     world.delete(&path).await.is_error(400, code);
+    let other = super::world::mongo().await.uri();
+    let body = json!({ "connectionString": other }).to_string();
+    let refused = world
+        .ask(&world.owner, Method::PATCH, &path, Some(body))
+        .await;
+    refused.is_error(409, "CONNECTION_STRING_OF_ANOTHER_DEPLOYMENT");
+    let body = json!({ "connectionString": mongo.uri() }).to_string();
+    let same = world
+        .ask(&world.owner, Method::PATCH, &path, Some(body))
+        .await
+        .is(200);
+    assert_eq!(same["hosts"], changed["hosts"]);
+    assert!(!same.to_string().contains("root"), "{same}");
     let body = Some(json!({ "terminationProtection": false }).to_string());
     world
         .ask(&world.owner, Method::PATCH, &path, body)
