@@ -8,7 +8,7 @@ use mongodb::bson::doc;
 use testkit::sample::{self, SampleOptions};
 use testkit::{RealMongo, wait_for};
 
-use crate::world::{LIMIT, World};
+use crate::world::{LIMIT, World, if_ended};
 
 /// Returns what is in the scratch directory beside its lock.
 pub(crate) fn left_over(world: &World) -> Vec<PathBuf> {
@@ -34,7 +34,12 @@ async fn ask(world: &World, request: &DrillRequest) -> Result<RestoreJob, Error>
 }
 
 async fn ended(world: &World, cluster: &str, drill: &RestoreJob) -> anyhow::Result<RestoreJob> {
-    world.finished_restore(cluster, drill.id).await
+    wait_for(LIMIT, "the drill to end", || async {
+        let drills = world.engine.drills();
+        let found = drills.get(&world.caller, world.project, cluster, drill.id);
+        if_ended(found.await, |drill| drill.status)
+    })
+    .await
 }
 
 async fn with_one_document() -> anyhow::Result<RealMongo> {
@@ -112,8 +117,10 @@ async fn drills_prove_the_newest_snapshots_one_after_the_other() -> anyhow::Resu
         .list(&world.caller, world.project, "c", Page::FIRST)
         .await?;
     assert_eq!((listed.total, listed.items[0].id), (1, first.id));
-    assert_eq!(drills.last(&cluster).await?, Some(first));
     let restores = world.engine.restores();
+    let by_id = restores.get(&world.caller, world.project, "c", None, first.id);
+    assert!(matches!(by_id.await, Err(Error::RestoreNotFound { .. })));
+    assert_eq!(drills.last(&cluster).await?, Some(first));
     let others = restores.list(&world.caller, world.project, "c", None, Page::FIRST);
     assert_eq!(others.await?.1.total, 0);
     Ok(())

@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::Context;
 use engine::{AttachCluster, Caller, Checked, Config, DataDir, Engine, RestoreRequest, Running};
 use model::{
-    Clock, Cluster, Page, Principal, ProjectId, RestoreJob, Snapshot, SnapshotId, Tier, Timestamp,
+    Clock, Cluster, Page, Principal, ProjectId, RestoreJob, Snapshot, SnapshotId, Status, Tier,
+    Timestamp,
 };
 use secrecy::{ExposeSecret, SecretString};
 use testkit::wait_for;
@@ -208,12 +209,7 @@ impl World {
         wait_for(LIMIT, "the snapshot to end", || async {
             let snapshots = self.engine.snapshots();
             let found = snapshots.get(&self.caller, self.project, cluster, None, id);
-            let snapshot = found.await.map_err(|error| format!("{error:?}"))?.1;
-            if snapshot.status.is_final() {
-                Ok(snapshot)
-            } else {
-                Err(snapshot.status.to_string())
-            }
+            if_ended(found.await, |snapshot| snapshot.status)
         })
         .await
     }
@@ -258,12 +254,7 @@ impl World {
         wait_for(LIMIT, "the restore to end", || async {
             let restores = self.engine.restores();
             let found = restores.get(&self.caller, self.project, source, None, id);
-            let job = found.await.map_err(|error| format!("{error:?}"))?.1;
-            if job.status.is_final() {
-                Ok(job)
-            } else {
-                Err(job.status.to_string())
-            }
+            if_ended(found.await, |job| job.status)
         })
         .await
     }
@@ -282,6 +273,18 @@ impl World {
             )
             .await?;
         Ok(listed.1.items)
+    }
+}
+
+/// Returns what was found once it has ended; otherwise says where it stands.
+pub(crate) fn if_ended<T>(
+    found: Result<(Cluster, T), model::Error>,
+    status: impl FnOnce(&T) -> Status,
+) -> Result<T, String> {
+    let (_, found) = found.map_err(|error| format!("{error:?}"))?;
+    match status(&found) {
+        Status::Completed | Status::Failed => Ok(found),
+        other => Err(other.to_string()),
     }
 }
 
