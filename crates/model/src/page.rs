@@ -16,6 +16,12 @@ impl Page {
         size: 500,
     };
 
+    /// Everything, for lists that are short.
+    pub const ALL: Page = Page {
+        number: 1,
+        size: u32::MAX,
+    };
+
     /// Returns how many items come before the page.
     pub fn offset(self) -> u64 {
         u64::from(self.number.saturating_sub(1)) * u64::from(self.size)

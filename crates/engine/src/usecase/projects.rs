@@ -38,18 +38,7 @@ impl Projects<'_> {
         if let Some(org) = org {
             self.organization(caller, org).await?;
         }
-        let all = self
-            .0
-            .parts
-            .meta
-            .projects(
-                org,
-                Page {
-                    number: 1,
-                    size: u32::MAX,
-                },
-            )
-            .await?;
+        let all = self.0.parts.meta.projects(org, Page::ALL).await?;
         let visible = |project: &Project| caller.require(Action::ReadProject, project).is_ok();
         Ok(Listed::cut(
             all.items.into_iter().filter(visible).collect(),
@@ -77,11 +66,7 @@ impl Projects<'_> {
 
     /// Returns the project of that name among those the caller may read.
     pub async fn by_name(&self, caller: &Caller, name: &str) -> Result<Project, Error> {
-        let every = Page {
-            number: 1,
-            size: u32::MAX,
-        };
-        let visible = self.list(caller, None, every).await?;
+        let visible = self.list(caller, None, Page::ALL).await?;
         let found = visible
             .items
             .into_iter()

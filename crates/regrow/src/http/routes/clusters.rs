@@ -4,9 +4,10 @@ use api::List;
 use api::cluster::{AutoScaling, BiConnector, Cluster, ConnectionStrings, ProviderSettings};
 use api::link::{self, Link};
 
-use super::super::error::{Answer, tenant};
-use super::super::extract::{Ask, Place, project_id};
-use super::{TENANT, addresses, date, state_name, wire_id};
+use super::super::error::Answer;
+use super::super::extract::{Ask, Place};
+use super::backups::{OfCluster, TENANT};
+use super::{addresses, date, state_name, wire_id};
 
 /// Returns the M2 and M5 clusters of one project.
 #[utoipa::path(
@@ -18,13 +19,8 @@ use super::{TENANT, addresses, date, state_name, wire_id};
     responses((status = 200, description = "One page.", body = List<Cluster>)),
 )]
 pub(crate) async fn list(ask: Ask, Place(group): Place<String>) -> Answer {
-    let project = project_id(&group)?;
-    let listed = ask
-        .engine()
-        .clusters()
-        .list(ask.caller(), project, TENANT, ask.page())
-        .await;
-    ask.list(listed.map_err(tenant)?, |cluster| wire(&ask, &cluster))
+    let listed = ask.clusters(TENANT, &group).await?;
+    ask.list(listed, |cluster| wire(&ask, &cluster))
 }
 
 /// Returns one M2 or M5 cluster.
@@ -36,14 +32,9 @@ pub(crate) async fn list(ask: Ask, Place(group): Place<String>) -> Answer {
     tag = "Clusters",
     responses((status = 200, description = "The cluster.", body = Cluster)),
 )]
-pub(crate) async fn get(ask: Ask, Place((group, name)): Place<(String, String)>) -> Answer {
-    let project = project_id(&group)?;
-    let found = ask
-        .engine()
-        .clusters()
-        .get(ask.caller(), project, &name, TENANT)
-        .await;
-    ask.found(&wire(&ask, &found.map_err(tenant)?))
+pub(crate) async fn get(ask: Ask, Place(place): Place<OfCluster>) -> Answer {
+    let cluster = ask.cluster(TENANT, &place).await?;
+    ask.found(&wire(&ask, &cluster))
 }
 
 fn wire(ask: &Ask, cluster: &model::Cluster) -> Cluster {

@@ -38,14 +38,10 @@ pub(crate) async fn get(
     Place((org, key, address)): Place<(String, String, String)>,
 ) -> Answer {
     let (org, key) = (org_id(&org)?, key_id(&key)?);
-    let all = Page {
-        number: 1,
-        size: u32::MAX,
-    };
     let entries = ask
         .engine()
         .keys()
-        .access(ask.caller(), org, key, all)
+        .access(ask.caller(), org, key, Page::ALL)
         .await?;
     let wanted = block(&address)?;
     let found = entries.items.iter().find(|entry| entry.block == wanted);

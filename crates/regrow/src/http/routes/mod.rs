@@ -2,6 +2,7 @@
 //!
 //! Conversions between the domain and the wire live here and nowhere else.
 
+mod backups;
 pub(super) mod clusters;
 pub(super) mod downloads;
 pub(super) mod groups;
@@ -26,15 +27,9 @@ pub(super) mod tenant_snapshots;
 
 use api::link::segment;
 use api::{ATLAS_V1, Date, Id, REGROW_V1, cluster, tenant};
-use model::{Cluster, ClusterState, Family, ProjectId, RestoreJob, Status, Timestamp};
+use model::{Cluster, ClusterState, ProjectId, RestoreJob, Status, Timestamp};
 
 use super::extract::Ask;
-
-/// The requests about M2 and M5 clusters.
-const TENANT: Option<Family> = Some(Family::Tenant);
-
-/// The requests about serverless instances.
-const SERVERLESS: Option<Family> = Some(Family::Serverless);
 
 /// Writes an id; each kind has twelve bytes.
 macro_rules! wire_id {

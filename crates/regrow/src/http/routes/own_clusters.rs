@@ -9,6 +9,7 @@ use model::{Listed, RestoreJob};
 use super::super::error::{Answer, Failure, attach as attach_to};
 use super::super::extract::{Ask, Payload, Place, project_id};
 use super::super::respond::nothing;
+use super::backups::{OWN, OfCluster};
 use super::{date, own_drills, state_name, wire_id};
 
 /// Returns the clusters of one project, whatever their tier.
@@ -21,12 +22,7 @@ use super::{date, own_drills, state_name, wire_id};
     responses((status = 200, description = "One page.", body = List<Cluster>)),
 )]
 pub(crate) async fn list(ask: Ask, Place(group): Place<String>) -> Answer {
-    let project = project_id(&group)?;
-    let listed = ask
-        .engine()
-        .clusters()
-        .list(ask.caller(), project, None, ask.page())
-        .await?;
+    let listed = ask.clusters(OWN, &group).await?;
     let mut items = Vec::new();
     for cluster in listed.items {
         items.push(with_drill(&ask, cluster).await?);
@@ -44,13 +40,8 @@ pub(crate) async fn list(ask: Ask, Place(group): Place<String>) -> Answer {
     tag = "Regrow Clusters",
     responses((status = 200, description = "The cluster.", body = Cluster)),
 )]
-pub(crate) async fn get(ask: Ask, Place((group, name)): Place<(String, String)>) -> Answer {
-    let project = project_id(&group)?;
-    let cluster = ask
-        .engine()
-        .clusters()
-        .get(ask.caller(), project, &name, None)
-        .await?;
+pub(crate) async fn get(ask: Ask, Place(place): Place<OfCluster>) -> Answer {
+    let cluster = ask.cluster(OWN, &place).await?;
     ask.found(&wire(&ask, &with_drill(&ask, cluster).await?))
 }
 

@@ -5,11 +5,11 @@ use api::link::{self, Link};
 use api::regrow::{Drill, StartDrill};
 use axum::http::StatusCode;
 use engine::DrillRequest;
-use model::{RestoreJob, Status};
+use model::RestoreJob;
 
 use super::super::error::Answer;
 use super::super::extract::{Ask, Payload, Place, project_id, restore_id};
-use super::own_restores::row;
+use super::own_restores::{progress_of, row};
 use super::own_snapshots::progress;
 use super::{date, snapshot_of, status, wire_id};
 
@@ -47,10 +47,7 @@ pub(crate) async fn get(
     let (project, id) = (project_id(&group)?, restore_id(&id)?);
     let drills = ask.engine().drills();
     let (_, drill) = drills.get(ask.caller(), project, &name, id).await?;
-    let progress = match drill.status {
-        Status::Running => ask.engine().restores().progress(drill.id).await?,
-        _ => None,
-    };
+    let progress = progress_of(&ask, &drill).await?;
     ask.found(&wire(&ask, &drill, progress))
 }
 

@@ -11,8 +11,9 @@ use axum::http::StatusCode;
 use engine::RestoreRequest;
 use model::{Delivery, RestoreJob, Status};
 
-use super::super::error::{Answer, Failure, download as download_of, serverless};
-use super::super::extract::{Ask, Payload, Place, project_id, restore_id};
+use super::super::error::{Answer, Failure};
+use super::super::extract::{Ask, Payload, Place, project_id};
+use super::backups::{OWN, OfCluster, OneOfCluster};
 use super::own_snapshots::progress;
 use super::{date, project_of, snapshot_of, status, wire_id};
 
@@ -25,14 +26,8 @@ use super::{date, project_of, snapshot_of, status, wire_id};
     tag = "Regrow Restores",
     responses((status = 200, description = "One page.", body = List<Restore>)),
 )]
-pub(crate) async fn list(ask: Ask, Place((group, name)): Place<(String, String)>) -> Answer {
-    let project = project_id(&group)?;
-    let listed = ask
-        .engine()
-        .restores()
-        .list(ask.caller(), project, &name, None, ask.page())
-        .await;
-    let (_, listed) = listed?;
+pub(crate) async fn list(ask: Ask, Place(place): Place<OfCluster>) -> Answer {
+    let (_, listed) = ask.restores(OWN, &place).await?;
     ask.list(listed, |job| wire(&ask, &job, None))
 }
 
@@ -45,13 +40,8 @@ pub(crate) async fn list(ask: Ask, Place((group, name)): Place<(String, String)>
     tag = "Regrow Restores",
     responses((status = 200, description = "The job.", body = Restore)),
 )]
-pub(crate) async fn get(
-    ask: Ask,
-    Place((group, name, id)): Place<(String, String, String)>,
-) -> Answer {
-    let (project, id) = (project_id(&group)?, restore_id(&id)?);
-    let restores = ask.engine().restores();
-    let (_, job) = restores.get(ask.caller(), project, &name, None, id).await?;
+pub(crate) async fn get(ask: Ask, Place(place): Place<OneOfCluster>) -> Answer {
+    let (_, job) = ask.restore(OWN, &place).await?;
     let progress = progress_of(&ask, &job).await?;
     ask.found(&wire(&ask, &job, progress))
 }
@@ -75,18 +65,14 @@ pub(crate) async fn restore(
     let request = RestoreRequest {
         project: project_id(&group)?,
         cluster: name,
-        family: None,
+        family: OWN.family,
         snapshot: snapshot_of(request.snapshot_id),
         target_project: request.target_group_id.map(project_of),
         target: request.target_cluster_name,
         mode: request.mode.map(mode_of),
         selection: request.selection.map(selection_of),
     };
-    let (_, job) = ask
-        .engine()
-        .restores()
-        .request(ask.caller(), &request)
-        .await?;
+    let (_, job) = ask.start_restore(OWN, &request).await?;
     ask.one(StatusCode::CREATED, &wire(&ask, &job, None))
 }
 
@@ -102,26 +88,25 @@ pub(crate) async fn restore(
 )]
 pub(crate) async fn download(
     ask: Ask,
-    Place((group, name)): Place<(String, String)>,
+    Place((group, name)): Place<OfCluster>,
     Payload(body): Payload,
 ) -> Answer {
-    let project = project_id(&group)?;
+    let of = (project_id(&group)?, name.as_str());
     let body = StartDownload::parse(&body)?;
     let snapshot = snapshot_of(body.snapshot_id);
     let format = body.format.map(|format| match format {
         DownloadFormat::Dump => engine::DownloadFormat::Dump,
         DownloadFormat::DataFiles => engine::DownloadFormat::DataFiles,
     });
-    let offered = ask
-        .engine()
-        .restores()
-        .download(ask.caller(), project, &name, None, snapshot, format)
-        .await;
-    let (_, job) = offered.map_err(download_of(serverless))?;
+    let (_, job) = ask.start_download(OWN, of, snapshot, format).await?;
     ask.one(StatusCode::CREATED, &wire(&ask, &job, None))
 }
 
-async fn progress_of(ask: &Ask, job: &RestoreJob) -> Result<Option<model::Progress>, Failure> {
+/// Returns how far a restore or drill at work is.
+pub(super) async fn progress_of(
+    ask: &Ask,
+    job: &RestoreJob,
+) -> Result<Option<model::Progress>, Failure> {
     if job.status != Status::Running {
         return Ok(None);
     }

@@ -10,6 +10,7 @@ use model::{Cluster, Consistency, Status};
 use super::super::error::{Answer, Failure};
 use super::super::extract::{Ask, Payload, Place, project_id, snapshot_id};
 use super::super::respond::nothing;
+use super::backups::{OWN, OfCluster, OneOfCluster};
 use super::serverless_snapshots::snapshot_type;
 use super::{date, status, wire_id};
 
@@ -22,11 +23,8 @@ use super::{date, status, wire_id};
     tag = "Regrow Snapshots",
     responses((status = 200, description = "One page.", body = List<Snapshot>)),
 )]
-pub(crate) async fn list(ask: Ask, Place((group, name)): Place<(String, String)>) -> Answer {
-    let (project, order) = (project_id(&group)?, Order::NewestFirst);
-    let snapshots = ask.engine().snapshots();
-    let listed = snapshots.list(ask.caller(), project, &name, None, order, ask.page());
-    let (cluster, listed) = listed.await?;
+pub(crate) async fn list(ask: Ask, Place(place): Place<OfCluster>) -> Answer {
+    let (cluster, listed) = ask.snapshots(OWN, &place, Order::NewestFirst).await?;
     ask.list(listed, |snapshot| wire(&ask, &cluster, &snapshot, None))
 }
 
@@ -39,15 +37,8 @@ pub(crate) async fn list(ask: Ask, Place((group, name)): Place<(String, String)>
     tag = "Regrow Snapshots",
     responses((status = 200, description = "The snapshot.", body = Snapshot)),
 )]
-pub(crate) async fn get(
-    ask: Ask,
-    Place((group, name, id)): Place<(String, String, String)>,
-) -> Answer {
-    let (project, id) = (project_id(&group)?, snapshot_id(&id)?);
-    let snapshots = ask.engine().snapshots();
-    let (cluster, snapshot) = snapshots
-        .get(ask.caller(), project, &name, None, id)
-        .await?;
+pub(crate) async fn get(ask: Ask, Place(place): Place<OneOfCluster>) -> Answer {
+    let (cluster, snapshot) = ask.snapshot(OWN, &place).await?;
     let progress = progress_of(&ask, &snapshot).await?;
     ask.found(&wire(&ask, &cluster, &snapshot, progress))
 }

@@ -110,14 +110,10 @@ pub(crate) async fn delete(ask: Ask, Place((group, value)): Place<(String, Strin
 
 async fn find(ask: &Ask, project: ProjectId, value: &str) -> Result<AccessEntry, Failure> {
     let wanted: Cidr = block(value)?;
-    let all = Page {
-        number: 1,
-        size: u32::MAX,
-    };
     let entries = ask
         .engine()
         .projects()
-        .access(ask.caller(), project, all)
+        .access(ask.caller(), project, Page::ALL)
         .await?;
     let found = entries
         .items

@@ -5,9 +5,10 @@ use api::cluster::ConnectionStrings;
 use api::link::{self, Link};
 use api::serverless::{BackupOptions, Instance, ProviderSettings};
 
-use super::super::error::{Answer, serverless};
-use super::super::extract::{Ask, Place, project_id};
-use super::{SERVERLESS, addresses, date, state_name, wire_id};
+use super::super::error::Answer;
+use super::super::extract::{Ask, Place};
+use super::backups::{OfCluster, SERVERLESS};
+use super::{addresses, date, state_name, wire_id};
 
 /// Returns the serverless instances of one project.
 #[utoipa::path(
@@ -19,15 +20,8 @@ use super::{SERVERLESS, addresses, date, state_name, wire_id};
     responses((status = 200, description = "One page.", body = List<Instance>)),
 )]
 pub(crate) async fn list(ask: Ask, Place(group): Place<String>) -> Answer {
-    let project = project_id(&group)?;
-    let listed = ask
-        .engine()
-        .clusters()
-        .list(ask.caller(), project, SERVERLESS, ask.page())
-        .await;
-    ask.list(listed.map_err(serverless)?, |instance| {
-        wire(&ask, &instance)
-    })
+    let listed = ask.clusters(SERVERLESS, &group).await?;
+    ask.list(listed, |instance| wire(&ask, &instance))
 }
 
 /// Returns one serverless instance.
@@ -39,14 +33,9 @@ pub(crate) async fn list(ask: Ask, Place(group): Place<String>) -> Answer {
     tag = "Serverless Instances",
     responses((status = 200, description = "The instance.", body = Instance)),
 )]
-pub(crate) async fn get(ask: Ask, Place((group, name)): Place<(String, String)>) -> Answer {
-    let project = project_id(&group)?;
-    let found = ask
-        .engine()
-        .clusters()
-        .get(ask.caller(), project, &name, SERVERLESS)
-        .await;
-    ask.found(&wire(&ask, &found.map_err(serverless)?))
+pub(crate) async fn get(ask: Ask, Place(place): Place<OfCluster>) -> Answer {
+    let instance = ask.cluster(SERVERLESS, &place).await?;
+    ask.found(&wire(&ask, &instance))
 }
 
 fn wire(ask: &Ask, instance: &model::Cluster) -> Instance {

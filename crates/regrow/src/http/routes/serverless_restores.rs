@@ -6,9 +6,10 @@ use api::{ApiError, Code, List};
 use engine::RestoreRequest;
 use model::{Cluster, Listed, Timestamp};
 
-use super::super::error::{Answer, Failure, serverless};
-use super::super::extract::{Ask, Payload, Place, project_id, restore_id};
-use super::{SERVERLESS, date, project_of, snapshot_of, wire_id};
+use super::super::error::{Answer, Failure};
+use super::super::extract::{Ask, Payload, Place, project_id};
+use super::backups::{OfCluster, OneOfCluster, SERVERLESS};
+use super::{date, project_of, snapshot_of, wire_id};
 
 /// Returns all restore jobs of one serverless instance, the newest first.
 #[utoipa::path(
@@ -19,16 +20,10 @@ use super::{SERVERLESS, date, project_of, snapshot_of, wire_id};
     tag = "Serverless Restore Jobs",
     responses((status = 200, description = "One page.", body = List<RestoreJob>)),
 )]
-pub(crate) async fn list(ask: Ask, Place((group, name)): Place<(String, String)>) -> Answer {
+pub(crate) async fn list(ask: Ask, Place(place): Place<OfCluster>) -> Answer {
     ask.require_access_list()?;
     ask.kept(async {
-        let project = project_id(&group)?;
-        let listed = ask
-            .engine()
-            .restores()
-            .list(ask.caller(), project, &name, SERVERLESS, ask.page())
-            .await;
-        let (instance, listed) = listed.map_err(serverless)?;
+        let (instance, listed) = ask.restores(SERVERLESS, &place).await?;
         let now = ask.engine().now();
         let until = next_expiry(&listed, now);
         let mut written = ask.page_of(listed, |job| wire(&ask, &instance, &job, now));
@@ -47,18 +42,9 @@ pub(crate) async fn list(ask: Ask, Place((group, name)): Place<(String, String)>
     tag = "Serverless Restore Jobs",
     responses((status = 200, description = "The job.", body = RestoreJob)),
 )]
-pub(crate) async fn get(
-    ask: Ask,
-    Place((group, name, id)): Place<(String, String, String)>,
-) -> Answer {
+pub(crate) async fn get(ask: Ask, Place(place): Place<OneOfCluster>) -> Answer {
     ask.require_access_list()?;
-    let (project, id) = (project_id(&group)?, restore_id(&id)?);
-    let found = ask
-        .engine()
-        .restores()
-        .get(ask.caller(), project, &name, SERVERLESS, id)
-        .await;
-    let (instance, job) = found.map_err(serverless)?;
+    let (instance, job) = ask.restore(SERVERLESS, &place).await?;
     ask.found(&wire(&ask, &instance, &job, ask.engine().now()))
 }
 
@@ -82,19 +68,14 @@ pub(crate) async fn create(
     let request = RestoreRequest {
         project: project_id(&group)?,
         cluster: name,
-        family: SERVERLESS,
+        family: SERVERLESS.family,
         snapshot: snapshot_of(snapshot),
         target_project: Some(project_of(target_project)),
         target,
         mode: None,
         selection: None,
     };
-    let requested = ask
-        .engine()
-        .restores()
-        .request(ask.caller(), &request)
-        .await;
-    let (instance, job) = requested.map_err(serverless)?;
+    let (instance, job) = ask.start_restore(SERVERLESS, &request).await?;
     ask.found(&wire(&ask, &instance, &job, ask.engine().now()))
 }
 

@@ -6,9 +6,10 @@ use api::snapshot::{FrequencyType, Snapshot, SnapshotType, Status};
 use engine::Order;
 use model::{Cluster, Trigger};
 
-use super::super::error::{Answer, serverless};
-use super::super::extract::{Ask, Place, project_id, snapshot_id};
-use super::{SERVERLESS, date, wire_id};
+use super::super::error::Answer;
+use super::super::extract::{Ask, Place};
+use super::backups::{OfCluster, OneOfCluster, SERVERLESS};
+use super::{date, wire_id};
 
 /// Returns all snapshots of one serverless instance, the newest first.
 #[utoipa::path(
@@ -19,12 +20,11 @@ use super::{SERVERLESS, date, wire_id};
     tag = "Serverless Snapshots",
     responses((status = 200, description = "One page.", body = List<Snapshot>)),
 )]
-pub(crate) async fn list(ask: Ask, Place((group, name)): Place<(String, String)>) -> Answer {
+pub(crate) async fn list(ask: Ask, Place(place): Place<OfCluster>) -> Answer {
     ask.kept(async {
-        let (project, order) = (project_id(&group)?, Order::NewestFirst);
-        let snapshots = ask.engine().snapshots();
-        let listed = snapshots.list(ask.caller(), project, &name, SERVERLESS, order, ask.page());
-        let (instance, listed) = listed.await.map_err(serverless)?;
+        let (instance, listed) = ask
+            .snapshots(SERVERLESS, &place, Order::NewestFirst)
+            .await?;
         Ok(ask.page_of(listed, |snapshot| wire(&ask, &instance, &snapshot)))
     })
     .await
@@ -39,17 +39,8 @@ pub(crate) async fn list(ask: Ask, Place((group, name)): Place<(String, String)>
     tag = "Serverless Snapshots",
     responses((status = 200, description = "The snapshot.", body = Snapshot)),
 )]
-pub(crate) async fn get(
-    ask: Ask,
-    Place((group, name, id)): Place<(String, String, String)>,
-) -> Answer {
-    let (project, id) = (project_id(&group)?, snapshot_id(&id)?);
-    let found = ask
-        .engine()
-        .snapshots()
-        .get(ask.caller(), project, &name, SERVERLESS, id)
-        .await;
-    let (instance, snapshot) = found.map_err(serverless)?;
+pub(crate) async fn get(ask: Ask, Place(place): Place<OneOfCluster>) -> Answer {
+    let (instance, snapshot) = ask.snapshot(SERVERLESS, &place).await?;
     ask.found(&wire(&ask, &instance, &snapshot))
 }
 

@@ -5,9 +5,10 @@ use api::tenant::{CreateDownload, CreateRestore, DeliveryType, RestoreJob};
 use engine::RestoreRequest;
 use model::Delivery;
 
-use super::super::error::{Answer, download as download_of, tenant};
-use super::super::extract::{Ask, Payload, Place, project_id, restore_id};
-use super::{TENANT, date, project_of, snapshot_of, status, wire_id};
+use super::super::error::Answer;
+use super::super::extract::{Ask, Payload, Place, project_id};
+use super::backups::{OfCluster, OneOfCluster, TENANT};
+use super::{date, project_of, snapshot_of, status, wire_id};
 
 /// Returns all restore jobs of one M2 or M5 cluster, downloads among them, the newest first.
 #[utoipa::path(
@@ -18,15 +19,9 @@ use super::{TENANT, date, project_of, snapshot_of, status, wire_id};
     tag = "Shared-Tier Restore Jobs",
     responses((status = 200, description = "One page.", body = List<RestoreJob>)),
 )]
-pub(crate) async fn list(ask: Ask, Place((group, name)): Place<(String, String)>) -> Answer {
+pub(crate) async fn list(ask: Ask, Place(place): Place<OfCluster>) -> Answer {
     ask.kept(async {
-        let project = project_id(&group)?;
-        let listed = ask
-            .engine()
-            .restores()
-            .list(ask.caller(), project, &name, TENANT, ask.page())
-            .await;
-        let (_, listed) = listed.map_err(tenant)?;
+        let (_, listed) = ask.restores(TENANT, &place).await?;
         Ok(ask.page_of(listed, |job| wire(&ask, &job)))
     })
     .await
@@ -41,17 +36,8 @@ pub(crate) async fn list(ask: Ask, Place((group, name)): Place<(String, String)>
     tag = "Shared-Tier Restore Jobs",
     responses((status = 200, description = "The job.", body = RestoreJob)),
 )]
-pub(crate) async fn get(
-    ask: Ask,
-    Place((group, name, id)): Place<(String, String, String)>,
-) -> Answer {
-    let (project, id) = (project_id(&group)?, restore_id(&id)?);
-    let found = ask
-        .engine()
-        .restores()
-        .get(ask.caller(), project, &name, TENANT, id)
-        .await;
-    let (_, job) = found.map_err(tenant)?;
+pub(crate) async fn get(ask: Ask, Place(place): Place<OneOfCluster>) -> Answer {
+    let (_, job) = ask.restore(TENANT, &place).await?;
     ask.found(&wire(&ask, &job))
 }
 
@@ -67,17 +53,12 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn download(
     ask: Ask,
-    Place((group, name)): Place<(String, String)>,
+    Place((group, name)): Place<OfCluster>,
     Payload(body): Payload,
 ) -> Answer {
-    let project = project_id(&group)?;
+    let of = (project_id(&group)?, name.as_str());
     let snapshot = snapshot_of(CreateDownload::parse(&body)?.snapshot_id);
-    let offered = ask
-        .engine()
-        .restores()
-        .download(ask.caller(), project, &name, TENANT, snapshot, None)
-        .await;
-    let (_, job) = offered.map_err(download_of(tenant))?;
+    let (_, job) = ask.start_download(TENANT, of, snapshot, None).await?;
     ask.found(&wire(&ask, &job))
 }
 
@@ -103,19 +84,14 @@ pub(crate) async fn restore(
     let request = RestoreRequest {
         project: project_id(&group)?,
         cluster: name,
-        family: TENANT,
+        family: TENANT.family,
         snapshot: snapshot_of(request.snapshot_id),
         target_project: request.target_project_id.map(project_of),
         target: request.target_deployment_item_name,
         mode: None,
         selection: None,
     };
-    let requested = ask
-        .engine()
-        .restores()
-        .request(ask.caller(), &request)
-        .await;
-    let (_, job) = requested.map_err(tenant)?;
+    let (_, job) = ask.start_restore(TENANT, &request).await?;
     ask.found(&wire(&ask, &job))
 }
 

@@ -4,9 +4,10 @@ use api::List;
 use api::tenant::Snapshot;
 use engine::Order;
 
-use super::super::error::{Answer, tenant};
-use super::super::extract::{Ask, Place, project_id, snapshot_id};
-use super::{TENANT, date, status, wire_id};
+use super::super::error::Answer;
+use super::super::extract::{Ask, Place};
+use super::backups::{OfCluster, OneOfCluster, TENANT};
+use super::{date, status, wire_id};
 
 /// Returns all snapshots of one M2 or M5 cluster, the oldest first.
 #[utoipa::path(
@@ -17,12 +18,9 @@ use super::{TENANT, date, status, wire_id};
     tag = "Shared-Tier Snapshots",
     responses((status = 200, description = "One page.", body = List<Snapshot>)),
 )]
-pub(crate) async fn list(ask: Ask, Place((group, name)): Place<(String, String)>) -> Answer {
+pub(crate) async fn list(ask: Ask, Place(place): Place<OfCluster>) -> Answer {
     ask.kept(async {
-        let (project, order) = (project_id(&group)?, Order::OldestFirst);
-        let snapshots = ask.engine().snapshots();
-        let listed = snapshots.list(ask.caller(), project, &name, TENANT, order, ask.page());
-        let (_, listed) = listed.await.map_err(tenant)?;
+        let (_, listed) = ask.snapshots(TENANT, &place, Order::OldestFirst).await?;
         Ok(ask.page_of(listed, |snapshot| wire(&snapshot)))
     })
     .await
@@ -37,17 +35,8 @@ pub(crate) async fn list(ask: Ask, Place((group, name)): Place<(String, String)>
     tag = "Shared-Tier Snapshots",
     responses((status = 200, description = "The snapshot.", body = Snapshot)),
 )]
-pub(crate) async fn get(
-    ask: Ask,
-    Place((group, name, id)): Place<(String, String, String)>,
-) -> Answer {
-    let (project, id) = (project_id(&group)?, snapshot_id(&id)?);
-    let found = ask
-        .engine()
-        .snapshots()
-        .get(ask.caller(), project, &name, TENANT, id)
-        .await;
-    let (_, snapshot) = found.map_err(tenant)?;
+pub(crate) async fn get(ask: Ask, Place(place): Place<OneOfCluster>) -> Answer {
+    let (_, snapshot) = ask.snapshot(TENANT, &place).await?;
     ask.found(&wire(&snapshot))
 }
 
