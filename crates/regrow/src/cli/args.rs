@@ -18,7 +18,7 @@ pub(super) use access::{
     CreateKey, KeyAccess, KeyAction, KeyCommand, ProjectAccess, ProjectAction, ProjectCommand,
 };
 pub(super) use cluster::{AddCluster, ClusterAction, ClusterCommand, SetCluster, Tier, Uri};
-pub(super) use drill::{DrillAction, DrillCommand, StartDrill};
+pub(super) use drill::{DrillAction, DrillCommand, OneDrill, StartDrill};
 pub(super) use peek::{Diff, Find};
 pub(super) use restore::{Mode, OneRestore, RestoreAction, RestoreCommand, StartRestore};
 
@@ -87,7 +87,7 @@ pub(super) enum Command {
     /// Stop it with Ctrl-C or SIGTERM. Jobs in progress are left as they are; the next start
     /// goes on with them.
     Serve(Serve),
-    /// Attach deployments to protect them, list them, detach them.
+    /// Attach deployments to protect them, list, change and detach them.
     Cluster(InProject<ClusterCommand>),
     /// Take, list, show and delete snapshots.
     Snapshot(InProject<SnapshotCommand>),
@@ -206,7 +206,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(super) tls_key: Option<PathBuf>,
 
-    /// How log lines on standard error look.
+    /// How log lines on standard error look [default: text].
     #[arg(
         long,
         value_enum,
@@ -215,7 +215,8 @@ pub(super) struct Serve {
     )]
     pub(super) log_format: Option<LogFormat>,
 
-    /// What to log: a level (error, warn, info, debug, trace), or levels by module.
+    /// What to log: a level (error, warn, info, debug, trace), or levels by module
+    /// [default: info].
     #[arg(long, value_name = "FILTER")]
     pub(super) log_filter: Option<String>,
 }

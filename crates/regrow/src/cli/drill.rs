@@ -2,24 +2,23 @@
 
 use api::regrow::{Drill, StartDrill as Body};
 
-use super::args::{DrillAction, DrillCommand, StartDrill};
+use super::args::{DrillAction, DrillCommand, OneDrill, StartDrill};
 use super::cluster;
 use super::confirm::confirm;
 use super::exit::Failure;
 use super::output::{Facts, Table, count};
 use super::restore::compared;
-use super::session::Session;
+use super::session::{Session, id};
 use super::snapshot::status;
 use super::watch;
 
 pub(super) async fn run(command: DrillCommand, session: &Session) -> Result<(), Failure> {
     match command.action {
         Some(DrillAction::List { cluster }) => list(&cluster, session).await,
-        Some(DrillAction::Show { cluster, drill }) => {
-            let path = format!("/drills/{drill}");
-            let path = session.in_cluster(&cluster, &path).await?;
-            let drill: Drill = session.client.get(&path).await?;
-            session.output.one(&drill, facts)
+        Some(DrillAction::Show(one)) => session.output.one(&get(&one, session).await?, facts),
+        Some(DrillAction::Watch(one)) => {
+            let drill = get(&one, session).await?;
+            finish(&one.cluster, &drill, session).await
         }
         None => start(command.start, session).await,
     }
@@ -48,14 +47,31 @@ async fn start(command: StartDrill, session: &Session) -> Result<(), Failure> {
     };
     let path = session.in_cluster(&cluster, "/drills").await?;
     let drill: Drill = session.client.post(&path, &body).await?;
-    let again = format!("regrow drill show {cluster} {}", drill.id);
-    if !command.wait {
-        session.output.one(&drill, facts)?;
-        session.output.remark(&format!("see how it went: {again}"));
-        return Ok(());
+    if command.wait {
+        return finish(&cluster, &drill, session).await;
     }
+    session.output.one(&drill, facts)?;
+    let again = again(&cluster, &drill);
+    session.output.remark(&format!("wait for it: {again}"));
+    Ok(())
+}
+
+async fn get(one: &OneDrill, session: &Session) -> Result<Drill, Failure> {
+    let path = format!("/drills/{}", id(&one.drill, "a drill id")?);
+    let path = session.in_cluster(&one.cluster, &path).await?;
+    Ok(session.client.get(&path).await?)
+}
+
+fn again(cluster: &str, drill: &Drill) -> String {
+    format!("regrow drill watch {cluster} {}", drill.id)
+}
+
+/// Waits for a drill and prints how it ended.
+async fn finish(cluster: &str, drill: &Drill, session: &Session) -> Result<(), Failure> {
+    let path = format!("/drills/{}", drill.id);
+    let path = session.in_cluster(cluster, &path).await?;
     let what = format!("drill {} of {cluster}", drill.id);
-    let path = format!("{path}/{}", drill.id);
+    let again = again(cluster, drill);
     let ended: Drill = watch::until_ended(session, &path, &what, &again).await?;
     session.output.one(&ended, facts)?;
     watch::require_success(&ended, &what)

@@ -119,24 +119,30 @@ fn plan(
         Some(selection) => part(selection),
         None => whole(snapshot, &target.name),
     };
+    let what = what.iter().map(|(word, rest)| format!("{word:7} {rest}\n"));
+    let is_own = (snapshot.group_id, &snapshot.cluster_name) == (target.group_id, &target.name);
     format!(
         "onto    cluster {} in project {} ({server} at {}, MongoDB {})\n\
          from    snapshot {} of cluster {}, finished {taken}\n\
-         {what}\n\
+         {}\
          how     {}\n\
-         What was written to it after the snapshot is lost. \
-         Nothing else must write to it meanwhile.",
+         {} Nothing else must write there meanwhile.",
         target.name,
         project.name,
         target.hosts.join(","),
         target.mongodb_version,
         snapshot.id,
         snapshot.cluster_name,
-        how(mode),
+        what.collect::<String>(),
+        how(mode, selection, is_own),
+        lost(selection),
     )
 }
 
-fn whole(snapshot: &Snapshot, target: &str) -> String {
+/// A word about a restore, and what goes with it.
+type Line = (&'static str, String);
+
+fn whole(snapshot: &Snapshot, target: &str) -> Vec<Line> {
     let content = match (snapshot.collections, snapshot.documents, snapshot.bytes) {
         (Some(collections), Some(documents), Some(bytes)) => format!(
             "{} collections with {} documents, {}",
@@ -146,37 +152,56 @@ fn whole(snapshot: &Snapshot, target: &str) -> String {
         ),
         _ => "its collections".to_owned(),
     };
-    format!(
-        "replace EVERY database on {target}, except admin, config and local\n\
-         by      {content}"
-    )
+    let replaced = format!("EVERY database on {target}, except admin, config and local");
+    vec![("replace", replaced), ("by", content)]
 }
 
-fn part(selection: &Selection) -> String {
+fn part(selection: &Selection) -> Vec<Line> {
     let list = |names: &[String]| names.join(", ");
-    let mut lines = vec![match selection.include.is_empty() {
-        true => "replace what the snapshot has, and nothing else".to_owned(),
-        false => format!("replace {}", list(&selection.include)),
-    }];
+    let put = match selection.include.is_empty() {
+        true => "all that the snapshot has".to_owned(),
+        false => list(&selection.include),
+    };
+    let mut lines = vec![("put", put)];
     if !selection.exclude.is_empty() {
-        lines.push(format!("but not {}", list(&selection.exclude)));
+        lines.push(("but not", list(&selection.exclude)));
     }
     for rename in &selection.rename {
-        lines.push(format!("rename  {} to {}", rename.from, rename.to));
+        lines.push(("rename", format!("{} to {}", rename.from, rename.to)));
     }
     if let Some(database) = &selection.into {
-        lines.push(format!("into    database {database}"));
+        lines.push(("into", format!("database {database}")));
     }
     if let Some(query) = &selection.query {
-        lines.push(format!("only    documents that match {query}"));
+        lines.push(("only", format!("documents that match {query}")));
     }
-    lines.join("\n")
+    lines
 }
 
-fn how(mode: Option<RestoreMode>) -> &'static str {
+/// Says what the target loses.
+fn lost(selection: Option<&Selection>) -> &'static str {
+    match selection {
+        None => "What was written to it after the snapshot is lost.",
+        Some(part) if part.query.is_none() => {
+            "What the target has under these names is replaced; all else stays."
+        }
+        Some(_) => {
+            "What has the _id of a document that matches is replaced; all else in the collection \
+             and on the target stays."
+        }
+    }
+}
+
+fn how(mode: Option<RestoreMode>, selection: Option<&Selection>, is_own: bool) -> &'static str {
+    const BESIDE: &str = "loaded beside the data, compared, then flipped";
+    if selection.is_some_and(|part| part.query.is_some()) {
+        return "put among the documents that are there, and compared";
+    }
     match mode {
-        None => "rewinding it where possible; else loaded beside the data, compared, then flipped",
-        Some(RestoreMode::Safe) => "loaded beside the data, compared, then flipped",
+        None if is_own && selection.is_none() => {
+            "rewinding it where possible; else loaded beside the data, compared, then flipped"
+        }
+        None | Some(RestoreMode::Safe) => BESIDE,
         Some(RestoreMode::InPlace) => {
             "in place: the data is REMOVED first, then loaded and compared"
         }
@@ -267,17 +292,17 @@ fn facts(restore: &Restore) -> Facts {
             restore.mode.or(restore.requested_mode).map(mode_word),
         )
         .maybe("because", restore.mode_reason.as_deref())
-        .maybe(
-            "selected",
-            restore
-                .selection
-                .as_ref()
-                .map(|one| part(one).replace('\n', "; ")),
-        );
+        .maybe("selected", restore.selection.as_ref().map(selected));
     match &restore.report {
         None => facts,
         Some(report) => compared(facts, report),
     }
+}
+
+fn selected(selection: &Selection) -> String {
+    let lines = part(selection).into_iter();
+    let words: Vec<String> = lines.map(|(word, rest)| format!("{word} {rest}")).collect();
+    words.join("; ")
 }
 
 /// Adds what was done, and what the comparison of target and snapshot found.
@@ -326,5 +351,38 @@ fn kind(delivery: DeliveryType) -> &'static str {
     match delivery {
         DeliveryType::Download => "download",
         DeliveryType::Restore => "restore",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Rename, RestoreMode, Selection, how, lost, selected};
+
+    #[test]
+    fn the_plan_of_a_part_says_what_is_put_where_and_what_that_costs() {
+        let renamed = Selection {
+            include: vec!["shop.carts".to_owned()],
+            rename: vec![Rename {
+                from: "shop.carts".to_owned(),
+                to: "shop.before".to_owned(),
+            }],
+            ..Selection::default()
+        };
+        let words = "put shop.carts; rename shop.carts to shop.before";
+        assert_eq!(selected(&renamed), words);
+        assert!(lost(Some(&renamed)).contains("all else stays"));
+        assert!(!how(None, Some(&renamed), true).contains("rewinding"));
+        let some = Selection {
+            query: Some("{}".to_owned()),
+            ..renamed
+        };
+        let in_place = Some(RestoreMode::InPlace);
+        assert!(!how(in_place, Some(&some), true).contains("REMOVED"));
+    }
+
+    #[test]
+    fn only_the_cluster_itself_can_be_rewound() {
+        assert!(how(None, None, true).contains("rewinding"));
+        assert!(!how(None, None, false).contains("rewinding"));
     }
 }

@@ -38,47 +38,25 @@ pub(super) trait Job: DeserializeOwned {
     fn failure(&self) -> Option<&str>;
 }
 
-impl Job for Snapshot {
-    fn status(&self) -> Status {
-        self.status
-    }
+macro_rules! job {
+    ($($shape:ty)*) => {$(
+        impl Job for $shape {
+            fn status(&self) -> Status {
+                self.status
+            }
 
-    fn progress(&self) -> Option<&Progress> {
-        self.progress.as_ref()
-    }
+            fn progress(&self) -> Option<&Progress> {
+                self.progress.as_ref()
+            }
 
-    fn failure(&self) -> Option<&str> {
-        self.failure_reason.as_deref()
-    }
+            fn failure(&self) -> Option<&str> {
+                self.failure_reason.as_deref()
+            }
+        }
+    )*};
 }
 
-impl Job for Drill {
-    fn status(&self) -> Status {
-        self.status
-    }
-
-    fn progress(&self) -> Option<&Progress> {
-        self.progress.as_ref()
-    }
-
-    fn failure(&self) -> Option<&str> {
-        self.failure_reason.as_deref()
-    }
-}
-
-impl Job for Restore {
-    fn status(&self) -> Status {
-        self.status
-    }
-
-    fn progress(&self) -> Option<&Progress> {
-        self.progress.as_ref()
-    }
-
-    fn failure(&self) -> Option<&str> {
-        self.failure_reason.as_deref()
-    }
-}
+job!(Snapshot Drill Restore);
 
 /// Waits until the job at `path` has ended, and returns it, whether it completed or failed.
 ///

@@ -22,12 +22,17 @@ pub(in crate::cli) enum DrillAction {
         cluster: String,
     },
     /// Show one drill, with what it found when it compared.
-    Show {
-        /// Name of the cluster.
-        cluster: String,
-        /// Id of the drill.
-        drill: String,
-    },
+    Show(OneDrill),
+    /// Wait until a drill has ended; fails if it failed.
+    Watch(OneDrill),
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct OneDrill {
+    /// Name of the cluster.
+    pub(in crate::cli) cluster: String,
+    /// Id of the drill.
+    pub(in crate::cli) drill: String,
 }
 
 #[derive(Debug, Args)]
