@@ -8,7 +8,6 @@
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use meta::Accept;
 use model::job::LEASE_MS;
 use model::{Delivery, Error, JobKind, Lease, Status};
 use tokio_util::sync::CancellationToken;
@@ -81,9 +80,7 @@ async fn run_slot(engine: Engine, name: String, shutdown: CancellationToken) {
 
 async fn claim(engine: &Engine, worker: &str) -> Result<Option<Lease>, Error> {
     let meta = &engine.parts.meta;
-    let claimed = meta
-        .job_claim(worker, engine.now(), LEASE_MS, Accept::ANY)
-        .await?;
+    let claimed = meta.job_claim(worker, engine.now(), LEASE_MS).await?;
     // What could not be claimed was seen, and now waits.
     meta.jobs_mark_queued(engine.now()).await?;
     Ok(claimed)

@@ -14,23 +14,6 @@ use crate::generation::Altered;
 use crate::row::{Columns, During, nonsense, stored_object};
 use crate::{Meta, restores};
 
-/// Which kinds of job a worker has a free slot for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Accept {
-    /// Snapshots.
-    pub snapshots: bool,
-    /// Restores.
-    pub restores: bool,
-}
-
-impl Accept {
-    /// Both kinds.
-    pub const ANY: Accept = Accept {
-        snapshots: true,
-        restores: true,
-    };
-}
-
 impl Meta {
     /// Makes the pending snapshots and restores of open jobs queued, and returns how many.
     pub async fn jobs_mark_queued(&self, now: Timestamp) -> Result<u64, Error> {
@@ -103,12 +86,11 @@ impl Meta {
         worker: &str,
         now: Timestamp,
         lease_ms: i64,
-        accept: Accept,
     ) -> Result<Option<Lease>, Error> {
         let mut change = self.change().await?;
         let mut given_up = Vec::new();
         let claimed = loop {
-            let found = next_claimable(change.connection(), now, accept).await?;
+            let found = next_claimable(change.connection(), now).await?;
             let Some((job, delivery)) = found else {
                 break None;
             };
@@ -294,12 +276,10 @@ pub(crate) async fn require_held(connection: &mut Connection, lease: &Lease) -> 
 async fn next_claimable(
     connection: &mut Connection,
     now: Timestamp,
-    accept: Accept,
 ) -> Result<Option<(Job, Option<Delivery>)>, Error> {
     let row = query(
         "SELECT j.*, r.delivery FROM jobs j LEFT JOIN restores r ON r.id = j.restore_id
          WHERE j.state = 'OPEN' AND (j.lease_until_ms IS NULL OR j.lease_until_ms <= $1)
-             AND ((j.snapshot_id IS NOT NULL AND $2) OR (j.restore_id IS NOT NULL AND $3))
              AND NOT EXISTS (
                  SELECT 1 FROM jobs o
                  WHERE o.id <> j.id AND o.scratch = j.scratch
@@ -308,8 +288,6 @@ async fn next_claimable(
          ORDER BY j.created_at_ms, j.id LIMIT 1",
     )
     .bind(now.as_millis())
-    .bind(accept.snapshots)
-    .bind(accept.restores)
     .fetch_optional(connection)
     .await
     .during("find claimable job")?;

@@ -25,7 +25,6 @@ mod snapshots;
 pub use clusters::{ClusterChange, Connection};
 pub use error::Error;
 pub use generation::Generation;
-pub use jobs::Accept;
 pub use keys::StoredKey;
 pub use restores::DrillsEnded;
 pub use seal::SealKey;

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use meta::Accept;
 use model::job::ATTEMPTS_MAX;
 use model::{Error, JobKind, Progress, Status};
 
@@ -14,7 +13,7 @@ async fn of_two_workers_racing_for_one_job_one_gets_it() {
     for number in 10..20 {
         let cluster = world.attach(number).await;
         world.ask_snapshot(&cluster, 100 + number).await;
-        let claim = |worker| world.meta.job_claim(worker, at(200), LEASE_MS, Accept::ANY);
+        let claim = |worker| world.meta.job_claim(worker, at(200), LEASE_MS);
         let (first, second) = tokio::join!(claim("worker-1"), claim("worker-2"));
         let leases: Vec<_> = [first.unwrap(), second.unwrap()]
             .into_iter()
@@ -26,7 +25,7 @@ async fn of_two_workers_racing_for_one_job_one_gets_it() {
 }
 
 #[tokio::test]
-async fn the_oldest_job_that_is_wanted_comes_first() {
+async fn the_oldest_job_comes_first_whatever_its_kind() {
     let world = World::new().await;
     let source = world.attach(10).await;
     let target = world.attach(11).await;
@@ -38,23 +37,14 @@ async fn the_oldest_job_that_is_wanted_comes_first() {
         .unwrap();
     let later = world.ask_snapshot(&third, 40).await;
     let earlier = world.ask_snapshot(&source, 30).await;
-    let claim = async |snapshots, restores| {
-        let accept = Accept {
-            snapshots,
-            restores,
-        };
-        let lease = world.meta.job_claim("w", at(50), LEASE_MS, accept).await;
-        lease.unwrap().map(|lease| lease.job.kind)
-    };
-    assert_eq!(claim(false, false).await, None);
-    assert_eq!(
-        claim(true, false).await,
-        Some(JobKind::Snapshot(earlier.id))
-    );
-    assert_eq!(claim(true, true).await, Some(JobKind::Restore(restore.id)));
-    assert_eq!(claim(false, true).await, None);
-    assert_eq!(claim(true, true).await, Some(JobKind::Snapshot(later.id)));
-    assert_eq!(claim(true, true).await, None);
+    for expected in [
+        JobKind::Snapshot(earlier.id),
+        JobKind::Restore(restore.id),
+        JobKind::Snapshot(later.id),
+    ] {
+        assert_eq!(world.claim(at(50)).await.job.kind, expected);
+    }
+    assert_eq!(world.try_claim(at(50)).await, None);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use meta::{Accept, Meta, SealKey};
+use meta::{Meta, SealKey};
 use model::{
     Actor, ApiKey, Cluster, ClusterId, ClusterState, ClusterTime, Consistency, Delivery, Job,
     JobId, JobKind, KeyId, Lease, OrgId, Organization, Project, ProjectId, RestoreId, RestoreJob,
@@ -113,7 +113,7 @@ impl World {
 
     pub(crate) async fn try_claim(&self, now: Timestamp) -> Option<Lease> {
         self.meta
-            .job_claim("worker-1", now, LEASE_MS, Accept::ANY)
+            .job_claim("worker-1", now, LEASE_MS)
             .await
             .unwrap()
     }
