@@ -133,11 +133,12 @@ fn cpu_seconds() -> f64 {
 }
 
 fn report(step: &str, begun: &Begun, manifest: &Manifest, read: u64) -> std::io::Result<()> {
+    let cpu_seconds = cpu_seconds() - begun.cpu_seconds;
     writeln!(
         std::io::stdout(),
-        "{step:<6} {:>8.3} s  {:>6.2} s of processors  {read:>12} bytes read  {:>12} stored  {} packs",
+        "{step:<6} {:>7.3} s  {cpu_seconds:>5.2} s of processors  {read:>11} bytes read  \
+         {:>10} stored  {} packs",
         begun.at.elapsed().as_secs_f64(),
-        cpu_seconds() - begun.cpu_seconds,
         manifest.totals.stored_bytes,
         manifest.packs.len()
     )

@@ -8,6 +8,7 @@
 mod stretches;
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,10 +20,9 @@ use crate::fetch::{Piece, ReadCounter, fetch};
 use crate::id::PackId;
 use crate::manifest::CollectionManifest;
 use crate::page::BlockReference;
-use crate::reader::open_block;
+use crate::reader::{open_block, open_strips};
 use crate::repository::Inner;
 use crate::sidecar::Key;
-use crate::writer::open_sidecar;
 use stretches::{Differing, Stretches};
 
 /// Bytes of documents in what is yielded at a time, unless one difference has more.
@@ -185,25 +185,30 @@ impl Comparison {
             (false, &self.differing.first),
             (true, &self.differing.second),
         ] {
-            pieces.extend(
-                side.blocks
-                    .iter()
-                    .zip(0u32..)
-                    .map(|(stretches, block)| Piece {
+            for (stretches, block) in side.blocks.iter().zip(0u32..) {
+                for strips in stretches.block.strips().covering(&stretches.live) {
+                    let range = stretches.block.strips_range(&strips);
+                    pieces.push(Piece {
                         pack: stretches.pack,
-                        offset: stretches.block.sidecar_offset,
-                        length: u64::from(stretches.block.sidecar_length),
-                        what: (is_second, block),
-                    }),
-            );
+                        offset: range.start,
+                        length: range.end - range.start,
+                        what: (is_second, block, strips),
+                    });
+                }
+            }
         }
         let differing = self.differing.clone();
-        let open = move |repository: &Inner, piece: Piece<(bool, u32)>, sealed: Vec<u8>| {
-            let (is_second, block) = piece.what;
+        let open = move |repository: &Inner,
+                         piece: Piece<(bool, u32, Range<u32>)>,
+                         sealed: Vec<u8>| {
+            let (is_second, block, strips) = piece.what;
             let stretches = differing.block(is_second, block);
-            let sidecar = open_sidecar(repository, piece.pack, &stretches.block, sealed)?;
-            let keys = stretches.live.iter().cloned().flatten().map(|ordinal| {
-                let key = sidecar.key(ordinal as usize);
+            let of_strips = stretches.block.strips().documents(&strips);
+            let sidecar = open_strips(repository, piece.pack, &stretches.block, strips, &sealed)?;
+            let live = stretches.live.iter();
+            let live = live.flat_map(|r| r.start.max(of_strips.start)..r.end.min(of_strips.end));
+            let keys = live.map(|ordinal| {
+                let key = sidecar.key((ordinal - of_strips.start) as usize);
                 let located = Located {
                     is_second,
                     block,

@@ -1,6 +1,7 @@
 //! Sealing: how one piece of an object becomes ciphertext and back. Every object has a key of its
-//! own and the nonce is the ordinal of the frame in it, so a nonce never repeats under a key. Must
-//! never return bytes that did not authenticate.
+//! own and the nonce is the ordinal of the frame in it, with the number of the strip where a frame
+//! is sealed in strips, so a nonce never repeats under a key. Must never return bytes that did not
+//! authenticate.
 
 use std::cell::RefCell;
 
@@ -66,10 +67,22 @@ impl ObjectSeal {
     }
 
     /// Seals a frame's plain text in place. Each ordinal may be sealed once.
-    pub(crate) fn seal(&self, kind: FrameKind, ordinal: u32, mut plain: Vec<u8>) -> Vec<u8> {
+    pub(crate) fn seal(&self, kind: FrameKind, ordinal: u32, plain: Vec<u8>) -> Vec<u8> {
+        self.seal_strip(kind, ordinal, 0, plain)
+    }
+
+    /// Seals a strip of a frame in place. Each strip of an ordinal may be sealed once.
+    pub(crate) fn seal_strip(
+        &self,
+        kind: FrameKind,
+        ordinal: u32,
+        strip: u32,
+        mut plain: Vec<u8>,
+    ) -> Vec<u8> {
         plain.reserve_exact(TAG_BYTES);
+        let (nonce, additional) = (nonce(ordinal, strip), self.additional(kind, ordinal));
         self.key
-            .seal_in_place_append_tag(nonce(ordinal), self.additional(kind, ordinal), &mut plain)
+            .seal_in_place_append_tag(nonce, additional, &mut plain)
             .expect("a frame is within the limits of AES-GCM");
         plain
     }
@@ -94,28 +107,46 @@ impl ObjectSeal {
         sealed: Vec<u8>,
         raw_length: RawLength,
     ) -> Result<(Vec<u8>, Vec<u8>), Error> {
-        let plain = self.open_plain(kind, ordinal, sealed)?;
-        let content = expand(&plain, raw_length).map_err(|reason| {
-            let reason = format!("{kind:?} frame {ordinal}: {reason}");
-            Error::corrupt(&self.object, reason)
-        })?;
+        let at = || format!("{kind:?} frame {ordinal}");
+        let plain = self.open_plain(kind, ordinal, 0, sealed);
+        let plain = plain.map_err(|reason| self.corrupt(at(), reason))?;
+        let content = expand(&plain, raw_length);
+        let content = content.map_err(|reason| self.corrupt(at(), &format!(": {reason}")))?;
         Ok((plain, content))
+    }
+
+    /// Opens a strip of a frame and undoes its codec.
+    pub(crate) fn open_strip(
+        &self,
+        kind: FrameKind,
+        ordinal: u32,
+        strip: u32,
+        sealed: Vec<u8>,
+        raw_length: RawLength,
+    ) -> Result<Vec<u8>, Error> {
+        let at = || format!("{kind:?} frame {ordinal}, strip {strip}");
+        let plain = self.open_plain(kind, ordinal, strip, sealed);
+        let plain = plain.map_err(|reason| self.corrupt(at(), reason))?;
+        let content = expand(&plain, raw_length);
+        content.map_err(|reason| self.corrupt(at(), &format!(": {reason}")))
+    }
+
+    fn corrupt(&self, at: String, reason: &str) -> Error {
+        Error::corrupt(&self.object, at + reason)
     }
 
     fn open_plain(
         &self,
         kind: FrameKind,
         ordinal: u32,
+        strip: u32,
         mut sealed: Vec<u8>,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<Vec<u8>, &'static str> {
         let additional = self.additional(kind, ordinal);
-        let opened = self
-            .key
-            .open_in_place(nonce(ordinal), additional, &mut sealed);
-        let length = opened.map(|plain| plain.len()).map_err(|_| {
-            let reason = format!("{kind:?} frame {ordinal} does not authenticate");
-            Error::corrupt(&self.object, reason)
-        })?;
+        let nonce = nonce(ordinal, strip);
+        let opened = self.key.open_in_place(nonce, additional, &mut sealed);
+        let length = opened.map(|plain| plain.len());
+        let length = length.map_err(|_| " does not authenticate")?;
         sealed.truncate(length);
         Ok(sealed)
     }
@@ -219,8 +250,9 @@ fn decompress(body: &[u8], room: usize) -> std::io::Result<Vec<u8>> {
     })
 }
 
-fn nonce(ordinal: u32) -> aead::Nonce {
+fn nonce(ordinal: u32, strip: u32) -> aead::Nonce {
     let mut bytes = [0; 12];
     bytes[..4].copy_from_slice(&ordinal.to_le_bytes());
+    bytes[4..8].copy_from_slice(&strip.to_le_bytes());
     aead::Nonce::assume_unique_for_key(bytes)
 }

@@ -6,8 +6,9 @@ use minicbor::{Decode, Encode};
 
 use crate::error::Error;
 use crate::frame::{FRAME_OVERHEAD_BYTES, FrameKind, ObjectSeal, RawLength};
-use crate::id::PackId;
+use crate::id::{BlockId, PackId};
 use crate::keys::SealingRoot;
+use crate::sidecar::{STRIP_DOCUMENTS, Sidecar};
 
 /// Version of the format that this program writes, and the highest that it reads.
 pub(crate) const FORMAT_VERSION: u32 = 1;
@@ -57,6 +58,9 @@ pub(crate) struct FrameEntry {
     pub(crate) documents: u32,
     #[cbor(n(5), with = "minicbor::bytes")]
     pub(crate) id: [u8; 32],
+    /// Documents in a strip of a sidecar; absent where a frame is sealed as one.
+    #[n(6)]
+    pub(crate) strip_documents: Option<u32>,
 }
 
 /// What a pack holds; the place in the list is the ordinal.
@@ -122,24 +126,49 @@ impl PackBuilder {
 
     /// Seals a frame behind the others.
     pub(crate) fn append(&mut self, frame: NewFrame) -> Location {
-        let ordinal = self.frames();
-        let sealed = self.seal.seal(frame.kind, ordinal, frame.plain);
-        let length = u32::try_from(sealed.len()).expect("a frame is below 4 GiB");
-        let offset = self.length;
-        self.footer.frames.push(FrameEntry {
+        let sealed = self.seal.seal(frame.kind, self.frames(), frame.plain);
+        let entry = FrameEntry {
             kind: frame.kind as u8,
-            offset,
-            length,
+            offset: self.length,
+            length: small(sealed.len()),
             raw_length: frame.raw_length,
             documents: frame.documents,
             id: frame.id,
-        });
-        self.push(sealed);
-        Location {
-            ordinal,
-            offset,
-            length,
+            strip_documents: None,
+        };
+        self.list(entry, sealed)
+    }
+
+    /// Seals the sidecar of a block, in strips, behind the other frames.
+    pub(crate) fn append_sidecar(&mut self, block: BlockId, sidecar: &Sidecar) -> Location {
+        let ordinal = self.frames();
+        let (raw_length, length) = sidecar.stored_lengths();
+        let mut sealed = Vec::with_capacity(length);
+        for (strip, plain) in (0..).zip(sidecar.strips()) {
+            let kind = FrameKind::Sidecar;
+            sealed.extend(self.seal.seal_strip(kind, ordinal, strip, plain));
         }
+        let entry = FrameEntry {
+            kind: FrameKind::Sidecar as u8,
+            offset: self.length,
+            length: small(sealed.len()),
+            raw_length: small(raw_length),
+            documents: small(sidecar.len()),
+            id: block.0,
+            strip_documents: Some(STRIP_DOCUMENTS),
+        };
+        self.list(entry, sealed)
+    }
+
+    fn list(&mut self, entry: FrameEntry, sealed: Vec<u8>) -> Location {
+        let location = Location {
+            ordinal: self.frames(),
+            offset: entry.offset,
+            length: entry.length,
+        };
+        self.footer.frames.push(entry);
+        self.push(sealed);
+        location
     }
 
     /// Ends the pack and returns its bytes in pieces.
@@ -252,6 +281,10 @@ pub(crate) fn open_footer(
         )));
     }
     Ok(footer)
+}
+
+fn small(length: usize) -> u32 {
+    u32::try_from(length).expect("a frame is below 4 GiB")
 }
 
 fn header() -> Bytes {

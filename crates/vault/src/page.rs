@@ -2,10 +2,13 @@
 //! needs no index of the whole repository. Named by its content, so that an unchanged stretch is
 //! referred to as it is.
 
+use std::ops::Range;
+
 use minicbor::{Decode, Encode};
 
 use crate::fingerprint::Sum;
 use crate::id::{BlockId, PackId};
+use crate::sidecar::Strips;
 
 /// Most blocks a writer puts into one page.
 pub(crate) const PAGE_BLOCKS_MAX: usize = 512;
@@ -57,6 +60,29 @@ pub(crate) struct BlockReference {
     pub(crate) sidecar_offset: u64,
     #[n(9)]
     pub(crate) sidecar_length: u32,
+    /// Documents in a strip of the sidecar; absent where it is one frame.
+    #[n(10)]
+    pub(crate) strip_documents: Option<u32>,
+}
+
+impl BlockReference {
+    /// Returns where the strips of the sidecar lie.
+    pub(crate) fn strips(&self) -> Strips {
+        Strips::new(self.documents, self.sidecar_length, self.strip_documents)
+    }
+
+    /// Returns where some strips of the sidecar lie in the pack.
+    pub(crate) fn strips_range(&self, strips: &Range<u32>) -> Range<u64> {
+        let range = self.strips().range(strips);
+        let place = |at: u64| self.sidecar_offset.saturating_add(at);
+        place(range.start)..place(range.end)
+    }
+
+    /// Returns the bytes of all its documents.
+    pub(crate) fn documents_bytes(&self) -> u64 {
+        let tables = 4 * u64::from(self.documents) + 4;
+        u64::from(self.raw_length).saturating_sub(tables)
+    }
 }
 
 /// Consecutive live documents of one block.
@@ -134,6 +160,7 @@ mod tests {
             sidecar_ordinal: 1,
             sidecar_offset: 116,
             sidecar_length: 340,
+            strip_documents: Some(64),
         };
         let documents = runs.iter().map(|run| u64::from(run.count)).sum();
         let packs = vec![PackId([1; 16])];

@@ -3,6 +3,7 @@
 //! never yield bytes that failed a check, nor go on after a failure.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use crate::manifest::{CollectionManifest, PageReference};
 use crate::pack;
 use crate::page::{BlockReference, PAGE_BYTES_MAX, Page};
 use crate::repository::{Held, Inner};
+use crate::sidecar::{self, Sidecar};
 use crate::task::{blocking, ended};
 
 /// Most bytes of documents in what is yielded at a time, unless one run has more.
@@ -118,6 +120,24 @@ pub(crate) fn open_block(
         return Err(Error::corrupt(seal.object(), reason));
     }
     Ok(plain)
+}
+
+/// Opens strips of a block's sidecar.
+pub(crate) fn open_strips(
+    repository: &Inner,
+    pack: PackId,
+    block: &BlockReference,
+    strips: Range<u32>,
+    sealed: &[u8],
+) -> Result<Sidecar, Error> {
+    let seal = repository.pack_seal(pack);
+    sidecar::open(
+        &seal,
+        block.sidecar_ordinal,
+        &block.strips(),
+        strips,
+        sealed,
+    )
 }
 
 /// The plain bytes of a block that is being read; all who want it share one read.

@@ -130,8 +130,8 @@ impl Store {
         }
     }
 
-    /// Reads some parts of an object, at once where the object store can. An object that ends before
-    /// one of them does is corrupt.
+    /// Reads some parts of an object, at once where the object store can. An object that ends
+    /// before one of them does is corrupt.
     pub(crate) async fn get_ranges(
         &self,
         name: &str,

@@ -15,7 +15,7 @@ use crate::keys::{DOCUMENT_HASH_BYTES, HashKeys};
 use crate::pack::{self, Footer, FrameEntry, HEADER_BYTES, TRAILER_BYTES};
 use crate::page::Page;
 use crate::repository::Inner;
-use crate::sidecar::Sidecar;
+use crate::sidecar::{self, Strips};
 use crate::task::blocking;
 
 /// Packs verified at the same time; each is held in memory when its data is read.
@@ -174,10 +174,13 @@ fn check_frame(
         kind.ok_or_else(|| format!("frame {ordinal} has the unknown kind {}", entry.kind))?;
     let at = format!("{kind:?} frame {ordinal}");
     let start = usize::try_from(entry.offset).expect("the footer was compared with the length");
-    let sealed = object[start..start + entry.length as usize].to_vec();
+    let sealed = &object[start..start + entry.length as usize];
+    if kind == FrameKind::Sidecar {
+        return check_sidecar(seal, sealed, ordinal, entry, blocks);
+    }
     let length = RawLength::Exactly(entry.raw_length as usize);
     let content = seal
-        .open(kind, ordinal, sealed, length)
+        .open(kind, ordinal, sealed.to_vec(), length)
         .map_err(|error| describe(&error).1)?;
     match kind {
         FrameKind::Block => {
@@ -200,18 +203,6 @@ fn check_frame(
             };
             blocks.insert(entry.id, facts);
         }
-        FrameKind::Sidecar => {
-            let sidecar = Sidecar::decode(&content, entry.documents as usize)
-                .map_err(|reason| format!("{at}: {reason}"))?;
-            let facts = blocks
-                .get(&entry.id)
-                .ok_or_else(|| format!("{at}: its block is not here"))?;
-            let agrees = sidecar.document_hashes() == facts.hashes.as_slice()
-                && sidecar.lengths() == facts.lengths.as_slice();
-            if !agrees {
-                return Err(format!("{at}: it does not agree with its block"));
-            }
-        }
         FrameKind::Page => {
             if keys.page(&content).0 != entry.id {
                 return Err(format!("{at}: its hash does not agree"));
@@ -220,7 +211,32 @@ fn check_frame(
         }
         // What it says can only be verified beside the part it belongs to.
         FrameKind::Segment => {}
-        FrameKind::Footer | FrameKind::Manifest => return Err(format!("{at} is out of place")),
+        FrameKind::Sidecar | FrameKind::Footer | FrameKind::Manifest => {
+            return Err(format!("{at} is out of place"));
+        }
     }
     Ok(())
+}
+
+/// Verifies every strip of a sidecar, and that it says what the block's own bytes say.
+fn check_sidecar(
+    seal: &ObjectSeal,
+    sealed: &[u8],
+    ordinal: u32,
+    entry: &FrameEntry,
+    blocks: &HashMap<[u8; 32], BlockFacts>,
+) -> Result<(), String> {
+    let at = format!("Sidecar frame {ordinal}");
+    let strips = Strips::new(entry.documents, entry.length, entry.strip_documents);
+    let sidecar = sidecar::open(seal, ordinal, &strips, strips.all(), sealed);
+    let sidecar = sidecar.map_err(|error| describe(&error).1)?;
+    let facts = blocks.get(&entry.id);
+    let facts = facts.ok_or_else(|| format!("{at}: its block is not here"))?;
+    let agrees = sidecar.document_hashes() == facts.hashes.as_slice()
+        && sidecar.lengths() == facts.lengths.as_slice();
+    if agrees {
+        Ok(())
+    } else {
+        Err(format!("{at}: it does not agree with its block"))
+    }
 }

@@ -10,14 +10,14 @@ use super::segments::{Places, SegmentsVerified};
 use super::{CheckOptions, Findings, describe};
 use crate::error::Error;
 use crate::fingerprint::{Fingerprint, Sum};
-use crate::frame::{FrameKind, RawLength};
+use crate::frame::FrameKind;
 use crate::id::{PackId, PageId};
 use crate::manifest::{CollectionManifest, Manifest, PageReference};
 use crate::pack::{self, Footer};
 use crate::page::{BlockReference, Page, Run};
 use crate::reader::read_page;
 use crate::repository::Inner;
-use crate::sidecar::{SIDECAR_ENTRY_BYTES, Sidecar};
+use crate::sidecar::{self, Sidecar};
 
 /// Footers kept at a time; neighbouring pages refer to the same packs.
 const FOOTERS_MAX: usize = 256;
@@ -242,7 +242,8 @@ impl<'a> SnapshotCheck<'a> {
             .is_some_and(|frame| {
                 (frame.kind, frame.id) == (FrameKind::Sidecar as u8, block.id.0)
                     && (frame.offset, frame.length) == (block.sidecar_offset, block.sidecar_length)
-                    && frame.documents == block.documents
+                    && (frame.documents, frame.strip_documents)
+                        == (block.documents, block.strip_documents)
             });
         if listed && sidecar {
             return Ok(());
@@ -314,15 +315,8 @@ impl<'a> SnapshotCheck<'a> {
             .get_range(seal.object(), block.sidecar_offset..end)
             .await?;
         self.findings.bytes_read += sealed.len() as u64;
-        let documents = block.documents as usize;
-        let length = RawLength::Exactly(documents * SIDECAR_ENTRY_BYTES);
-        let content = seal.open(
-            FrameKind::Sidecar,
-            block.sidecar_ordinal,
-            sealed.into(),
-            length,
-        )?;
-        Sidecar::decode(&content, documents).map_err(|reason| Error::corrupt(seal.object(), reason))
+        let (ordinal, strips) = (block.sidecar_ordinal, block.strips());
+        sidecar::open(&seal, ordinal, &strips, strips.all(), &sealed)
     }
 }
 

@@ -4,9 +4,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 
 use crate::manifest::{self, CollectionManifest, Manifest};
+use crate::pack;
+use crate::reader::{ReadOptions, read_page};
 use crate::segment::Segment;
 use crate::{
     Batch, CheckOptions, CollectionEntry, KeyEncryptionKey, Repository, SnapshotHeader, SnapshotId,
@@ -16,8 +20,8 @@ use crate::{
 const READ_DATA: CheckOptions = CheckOptions { read_data: true };
 
 /// A snapshot of a thousand documents of eight bytes, each its own identity.
-async fn snapshot() -> (Repository, Manifest) {
-    let store = Store::new(Arc::new(InMemory::new()));
+async fn snapshot(objects: Arc<InMemory>) -> (Repository, Manifest) {
+    let store = Store::new(objects);
     let repository = Repository::create(store, &KeyEncryptionKey::new([1; 32])).await;
     let repository = repository.expect("a store in memory takes it");
     let writer = repository.begin(WriteOptions::default());
@@ -48,7 +52,7 @@ async fn snapshot() -> (Repository, Manifest) {
 
 /// Puts another generation in place and returns what the check says of it.
 async fn reasons(change: impl FnOnce(&mut CollectionManifest)) -> Vec<String> {
-    let (repository, mut manifest) = snapshot().await;
+    let (repository, mut manifest) = snapshot(Arc::default()).await;
     let sound = repository.check(READ_DATA).await.expect("it is checked");
     assert_eq!(sound.problems, []);
     manifest.generation = 1;
@@ -114,4 +118,68 @@ async fn documents_that_two_pages_hold_are_reported() {
     let said = reasons(twice).await;
     assert_eq!(said.len(), 1);
     assert!(said[0].ends_with("are in it twice"), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_strip_is_named_and_harms_no_other_document() {
+    let objects: Arc<InMemory> = Arc::default();
+    let (repository, manifest) = snapshot(objects.clone()).await;
+    let page = &manifest.collections[0].pages[0];
+    let page = read_page(&repository.inner, page)
+        .await
+        .expect("it is sound");
+    let (pack, block) = (page.packs[0], &page.blocks[0]);
+    assert_eq!((block.documents, block.strips().all()), (1_000, 0..16));
+    let name = pack::object_name(pack);
+    let path = object_store::path::Path::from(name.as_str());
+    let object = objects.get(&path).await.expect("it was put");
+    let mut bytes = object.bytes().await.expect("it is in memory").to_vec();
+    let strip = block.strips_range(&(7..8));
+    bytes[usize::try_from(strip.start).expect("it is small") + 3] ^= 1;
+    let put = objects.put(&path, bytes.into()).await;
+    put.expect("it is replaced");
+
+    // Opened anew each time, because damage that was met is remembered.
+    let open = async || {
+        let store = Store::new(objects.clone());
+        let opened = Repository::open(store, &KeyEncryptionKey::new([1; 32])).await;
+        opened.expect("its header is sound")
+    };
+    let report = open().await.check(READ_DATA).await.expect("it is checked");
+    let said = format!(
+        "Sidecar frame {}, strip 7 does not authenticate",
+        block.sidecar_ordinal
+    );
+    assert_eq!(report.problems.len(), 1, "{:?}", report.problems);
+    assert_eq!(report.problems[0].object, name);
+    assert_eq!(report.problems[0].reason, said);
+    assert_eq!(report.problems[0].snapshots, [SnapshotId([1; 12])]);
+
+    let remove = async |id: u64| {
+        let repository = open().await;
+        let base = repository.manifest(SnapshotId([1; 12])).await;
+        let base = base.expect("manifests are sound");
+        let writer = repository.begin_upon(WriteOptions::default(), Some(&base));
+        let editor = writer.edit(CollectionEntry::default());
+        let mut editor = editor.expect("nothing is known of the damage");
+        let identity = Bytes::copy_from_slice(&id.to_be_bytes());
+        editor.replace(&[identity], Batch::default()).await?;
+        editor.finish().await
+    };
+    for harmed in [7 * 64, 8 * 64 - 1] {
+        let error = remove(harmed).await.expect_err("its strip is damaged");
+        assert!(
+            error.is_damage() && error.object() == Some(&name),
+            "{error}"
+        );
+    }
+    for sound in [7 * 64 - 1, 8 * 64] {
+        let summary = remove(sound).await.expect("its strip is sound");
+        assert_eq!(summary.documents, 999);
+    }
+    let options = ReadOptions::default();
+    let blocks = open().await.blocks(&manifest.collections[0], options);
+    let blocks: Vec<_> = blocks.try_collect().await.expect("blocks are sound");
+    let read: usize = blocks.iter().map(crate::Block::document_count).sum();
+    assert_eq!(read, 1_000);
 }

@@ -1,5 +1,6 @@
 //! Copies blocks with their sidecars into new packs: each is opened and compared with its name,
-//! then sealed as it is under the new pack's key. Must never pass on bytes that it did not verify.
+//! then sealed under the new pack's key, a block as it is and a sidecar in strips. Must never pass
+//! on bytes that it did not verify.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,8 +16,9 @@ use crate::keys;
 use crate::locate::BlockPlace;
 use crate::pack::{self, Location, NewFrame, PackBuilder};
 use crate::page::BlockReference;
+use crate::reader::open_strips;
 use crate::repository::{Held, Inner};
-use crate::sidecar::SIDECAR_ENTRY_BYTES;
+use crate::sidecar::{STRIP_DOCUMENTS, Sidecar};
 
 /// Where blocks went: the new pack, and what a page is to say of the block.
 pub(super) type Moved = HashMap<BlockPlace, (PackId, BlockReference)>;
@@ -27,7 +29,7 @@ pub(super) struct NewPacks {
     pack_bytes: u64,
     open: Option<PackBuilder>,
     /// Blocks of the open pack whose sidecars are not in it yet, and these.
-    waiting: Vec<(BlockPlace, BlockReference, NewFrame)>,
+    waiting: Vec<(BlockPlace, BlockReference, Sidecar)>,
     waiting_bytes: u64,
     pub(super) moved: Moved,
     /// Keeps the new packs from the sweep.
@@ -35,11 +37,11 @@ pub(super) struct NewPacks {
     written: u64,
 }
 
-/// A block or a sidecar as it was compressed.
-struct Copied {
-    ordinal: u32,
-    kind: FrameKind,
-    plain: Vec<u8>,
+/// What is copied, with the ordinal of the block.
+enum Copied {
+    /// A block as it was compressed.
+    Block(u32, Vec<u8>),
+    Sidecar(u32, Sidecar),
 }
 
 impl NewPacks {
@@ -78,18 +80,18 @@ impl NewPacks {
         let pieces = pieces.collect();
         let read = fetch(&self.repository, &ReadCounter::default(), pieces, open);
         let copied: Vec<Copied> = read.try_concat().await?;
-        let mut frames: HashMap<(u32, u8), Vec<u8>> = copied
-            .into_iter()
-            .map(|copied| ((copied.ordinal, copied.kind as u8), copied.plain))
-            .collect();
+        let (mut plains, mut sidecars) = (HashMap::new(), HashMap::new());
+        for copied in copied {
+            match copied {
+                Copied::Block(ordinal, plain) => drop(plains.insert(ordinal, plain)),
+                Copied::Sidecar(ordinal, sidecar) => drop(sidecars.insert(ordinal, sidecar)),
+            }
+        }
         for block in blocks {
-            let mut take = |kind| frames.remove(&(block.ordinal, kind as u8));
-            let (Some(plain), Some(sidecar)) = (take(FrameKind::Block), take(FrameKind::Sidecar))
-            else {
-                unreachable!("both were read");
-            };
-            self.block((from, block.ordinal), block, plain, sidecar)
-                .await?;
+            let ordinal = block.ordinal;
+            let both = plains.remove(&ordinal).zip(sidecars.remove(&ordinal));
+            let (plain, sidecar) = both.expect("both were read");
+            self.block((from, ordinal), block, plain, sidecar).await?;
         }
         Ok(())
     }
@@ -99,26 +101,22 @@ impl NewPacks {
         from: BlockPlace,
         block: &BlockReference,
         plain: Vec<u8>,
-        sidecar: Vec<u8>,
+        sidecar: Sidecar,
     ) -> Result<(), Error> {
-        let raw_length = block.documents as usize * SIDECAR_ENTRY_BYTES;
-        let frame = |kind, plain, raw_length| NewFrame {
-            kind,
+        let (_, location) = self.append(NewFrame {
+            kind: FrameKind::Block,
             plain,
-            raw_length,
+            raw_length: block.raw_length,
             documents: block.documents,
             id: block.id.0,
-        };
-        let raw_length = u32::try_from(raw_length).expect("a sidecar has about 2 MiB");
-        let (_, location) = self.append(frame(FrameKind::Block, plain, block.raw_length))?;
+        })?;
         let copy = BlockReference {
             ordinal: location.ordinal,
             offset: location.offset,
             length: location.length,
             ..block.clone()
         };
-        self.waiting_bytes += sidecar.len() as u64;
-        let sidecar = frame(FrameKind::Sidecar, sidecar, raw_length);
+        self.waiting_bytes += sidecar.stored_lengths().1 as u64;
         self.waiting.push((from, copy, sidecar));
         self.close_if_full().await
     }
@@ -143,11 +141,12 @@ impl NewPacks {
         let Some(open) = &mut self.open else { return };
         self.waiting_bytes = 0;
         for (from, block, sidecar) in self.waiting.drain(..) {
-            let location = open.append(sidecar);
+            let location = open.append_sidecar(block.id, &sidecar);
             let block = BlockReference {
                 sidecar_ordinal: location.ordinal,
                 sidecar_offset: location.offset,
                 sidecar_length: location.length,
+                strip_documents: Some(STRIP_DOCUMENTS),
                 ..block
             };
             self.moved.insert(from, (open.id(), block));
@@ -187,23 +186,18 @@ fn open(
     sealed: Vec<u8>,
 ) -> Result<Copied, Error> {
     let (kind, block) = piece.what;
+    if kind == FrameKind::Sidecar {
+        let all = block.strips().all();
+        let sidecar = open_strips(repository, piece.pack, &block, all, &sealed)?;
+        return Ok(Copied::Sidecar(block.ordinal, sidecar));
+    }
     let seal = repository.pack_seal(piece.pack);
-    let (ordinal, raw_length) = match kind {
-        FrameKind::Block => (block.ordinal, block.raw_length as usize),
-        _ => {
-            let raw_length = block.documents as usize * SIDECAR_ENTRY_BYTES;
-            (block.sidecar_ordinal, raw_length)
-        }
-    };
-    let length = RawLength::Exactly(raw_length);
+    let ordinal = block.ordinal;
+    let length = RawLength::Exactly(block.raw_length as usize);
     let (plain, content) = seal.open_kept(kind, ordinal, sealed, length)?;
-    if kind == FrameKind::Block && repository.hash_keys.block(&content) != block.id {
+    if repository.hash_keys.block(&content) != block.id {
         let reason = format!("block in frame {ordinal}: its hash does not agree");
         return Err(Error::corrupt(seal.object(), reason));
     }
-    Ok(Copied {
-        ordinal: block.ordinal,
-        kind,
-        plain,
-    })
+    Ok(Copied::Block(ordinal, plain))
 }

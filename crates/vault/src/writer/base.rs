@@ -10,14 +10,13 @@ use tokio::task::JoinHandle;
 use super::window::Place;
 use crate::block;
 use crate::error::Error;
-use crate::frame::{FrameKind, RawLength};
 use crate::id::PackId;
 use crate::manifest::PageReference;
 use crate::pack;
 use crate::page::{BlockReference, Run};
-use crate::reader::{open_block, read_page};
+use crate::reader::{open_block, open_strips, read_page};
 use crate::repository::Inner;
-use crate::sidecar::{Key, SIDECAR_ENTRY_BYTES, Sidecar};
+use crate::sidecar::{Key, Sidecar};
 use crate::task::{blocking, ended};
 
 /// Documents whose sidecars are read at a time, unless a few blocks have more.
@@ -195,7 +194,8 @@ async fn read_sidecars(
             let open = |block: &BlockReference| {
                 let from = usize::try_from(block.sidecar_offset - start).expect("read as one");
                 let sealed = &sealed[from..from + block.sidecar_length as usize];
-                let sidecar = open_sidecar(&repository, pack, block, sealed.to_vec())
+                let all = block.strips().all();
+                let sidecar = open_strips(&repository, pack, block, all, sealed)
                     .inspect_err(|error| repository.note_damage(pack, error))?;
                 Ok(((pack, block.ordinal), sidecar))
             };
@@ -206,30 +206,33 @@ async fn read_sidecars(
     Ok(sidecars)
 }
 
-/// Opens a sidecar's frame.
-pub(crate) fn open_sidecar(
-    repository: &Inner,
-    pack: PackId,
-    block: &BlockReference,
-    sealed: Vec<u8>,
+/// Reads the sidecar of one block of the base.
+pub(super) async fn read_sidecar(
+    repository: &Arc<Inner>,
+    (pack, block): &BaseBlock,
 ) -> Result<Sidecar, Error> {
-    let seal = repository.pack_seal(pack);
-    let documents = block.documents as usize;
-    let length = RawLength::Exactly(documents * SIDECAR_ENTRY_BYTES);
-    let ordinal = block.sidecar_ordinal;
-    let content = seal.open(FrameKind::Sidecar, ordinal, sealed, length)?;
-    Sidecar::decode(&content, documents).map_err(|reason| Error::corrupt(seal.object(), reason))
+    let wanted = HashMap::from([((*pack, block.ordinal), block.clone())]);
+    let sidecars = read_sidecars(repository, &wanted).await?;
+    Ok(sidecars.into_values().next().expect("one was wanted"))
 }
 
 /// Reads some documents of a block of the base, each with its ordinal and its hashes.
 pub(super) async fn read_documents(
     repository: &Arc<Inner>,
-    (pack, block): &BaseBlock,
+    of: &BaseBlock,
     ordinals: &[u32],
 ) -> Result<Vec<(u32, Key, Vec<u8>)>, Error> {
-    let wanted = HashMap::from([((*pack, block.ordinal), block.clone())]);
-    let sidecars = read_sidecars(repository, &wanted).await?;
-    let sidecar = sidecars.into_values().next().expect("one was wanted");
+    let sidecar = read_sidecar(repository, of).await?;
+    read_of_block(repository, of, sidecar, ordinals).await
+}
+
+/// Does the same where the block's sidecar was read.
+pub(super) async fn read_of_block(
+    repository: &Arc<Inner>,
+    (pack, block): &BaseBlock,
+    sidecar: Sidecar,
+    ordinals: &[u32],
+) -> Result<Vec<(u32, Key, Vec<u8>)>, Error> {
     let range = block.offset..block.offset + u64::from(block.length);
     let sealed = repository.read_range(*pack, range).await?;
     let (repository, pack, block) = (repository.clone(), *pack, block.clone());

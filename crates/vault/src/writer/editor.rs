@@ -10,7 +10,6 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use tokio::sync::mpsc;
 
-use super::base::open_sidecar;
 use super::blocks::BlockWriter;
 use super::edits::Edits;
 use super::index::{BaseIndex, is_stale};
@@ -22,10 +21,12 @@ use crate::batch::Batch;
 use crate::error::Error;
 use crate::fetch::{Piece, ReadCounter, fetch};
 use crate::fingerprint::{Fingerprint, Sum};
+use crate::id::PackId;
 use crate::live::{ByBlock, Live, LiveMap, Pages};
 use crate::locate::{BlockPlace, locate};
 use crate::manifest::CollectionManifest;
 use crate::page::{BlockReference, PAGE_BLOCKS_MIN};
+use crate::reader::open_strips;
 use crate::repository::Inner;
 use crate::segment::{IdentityHash, Segment};
 use crate::sidecar::Key;
@@ -88,11 +89,36 @@ impl Pending {
 /// Live documents of wanted identities, with what their sidecars say of them.
 type Present = HashMap<IdentityHash, Vec<(Live, Key)>>;
 
-/// A block in which wanted documents are live, and its live runs where they are to be weighed.
+/// A block, or a strip of its sidecar, in which wanted documents are live.
 struct Wanted {
     block: BlockReference,
     live: Vec<Live>,
-    runs: Option<Vec<(u32, u32)>>,
+}
+
+impl Wanted {
+    /// Returns the strips of the sidecar that say of the documents.
+    fn strips(mut self, pack: PackId) -> Vec<Piece<Wanted>> {
+        let strips = self.block.strips();
+        self.live.sort_unstable_by_key(|live| live.document);
+        let strip_of = |live: &Live| strips.strip_of(live.document);
+        let of_strips = self
+            .live
+            .chunk_by(|left, right| strip_of(left) == strip_of(right));
+        let pieces = of_strips.map(|live| {
+            let strip = strip_of(&live[0]);
+            let range = self.block.strips_range(&(strip..strip + 1));
+            Piece {
+                pack,
+                offset: range.start,
+                length: range.end - range.start,
+                what: Wanted {
+                    block: self.block.clone(),
+                    live: live.to_vec(),
+                },
+            }
+        });
+        pieces.collect()
+    }
 }
 
 impl CollectionEditor {
@@ -206,37 +232,25 @@ impl CollectionEditor {
         let candidates = locate(&repository, &self.counter, segments, wanted).await?;
         let by_block = ByBlock::new(&candidates);
         let blocks = self.live_blocks(&by_block).await?;
-        let pieces = blocks.into_iter().map(|(place, wanted)| Piece {
-            pack: place.0,
-            offset: wanted.block.sidecar_offset,
-            length: u64::from(wanted.block.sidecar_length),
-            what: wanted,
-        });
-        let mut weighed = fetch(&repository, &self.counter, pieces.collect(), weigh);
+        let pieces = blocks.into_iter();
+        let pieces = pieces.flat_map(|((pack, _), wanted)| wanted.strips(pack));
+        let mut keys = fetch(&repository, &self.counter, pieces.collect(), read_keys);
         let mut present = Present::new();
-        while let Some(blocks) = weighed.try_next().await? {
-            for Weighed {
-                place,
-                block,
-                live,
-                live_bytes,
-            } in blocks
-            {
-                if let Some(bytes) = live_bytes {
-                    self.edits.weigh(place, block, bytes);
-                }
-                for (live, key) in live {
-                    present.entry(live.identity).or_default().push((live, key));
-                }
+        while let Some(found) = keys.try_next().await? {
+            for (live, key) in found.into_iter().flatten() {
+                present.entry(live.identity).or_default().push((live, key));
             }
         }
         Ok(present)
     }
 
-    /// Returns the blocks in which candidates are live.
-    async fn live_blocks(&self, by_block: &ByBlock) -> Result<HashMap<BlockPlace, Wanted>, Error> {
+    /// Returns the blocks in which candidates are live, and notes how much of each is.
+    async fn live_blocks(
+        &mut self,
+        by_block: &ByBlock,
+    ) -> Result<HashMap<BlockPlace, Wanted>, Error> {
         let mut blocks: HashMap<BlockPlace, Wanted> = HashMap::new();
-        let mut runs: HashMap<BlockPlace, Vec<(u32, u32)>> = HashMap::new();
+        let mut documents: HashMap<BlockPlace, u64> = HashMap::new();
         let mut pages = self.pages.read(&self.pages.referring(&by_block.packs()));
         while let Some((number, page)) = pages.try_next().await? {
             for live in by_block.live_on(number, &page) {
@@ -244,25 +258,21 @@ impl CollectionEditor {
                     let block = || Wanted {
                         block: page.blocks[live.index as usize].clone(),
                         live: Vec::new(),
-                        runs: None,
                     };
-                    blocks
-                        .entry(live.block)
-                        .or_insert_with(block)
-                        .live
-                        .push(live);
+                    let wanted = blocks.entry(live.block).or_insert_with(block);
+                    wanted.live.push(live);
                 }
             }
             for run in &page.runs {
                 let block = &page.blocks[run.block as usize];
                 let place = (page.pack_of(block), block.ordinal);
-                if by_block.contains(&place) && !self.edits.has_weight(&place) {
-                    runs.entry(place).or_default().push((run.first, run.count));
+                if by_block.contains(&place) {
+                    *documents.entry(place).or_default() += u64::from(run.count);
                 }
             }
         }
-        for (place, wanted) in &mut blocks {
-            wanted.runs = runs.remove(place);
+        for (place, wanted) in &blocks {
+            self.edits.weigh(*place, &wanted.block, documents[place]);
         }
         Ok(blocks)
     }
@@ -421,38 +431,28 @@ impl CollectionEditor {
     }
 }
 
-/// A block whose sidecar was read.
-struct Weighed {
-    place: BlockPlace,
-    block: BlockReference,
-    live: Vec<(Live, Key)>,
-    live_bytes: Option<u64>,
-}
-
-/// Opens a sidecar and reads what it says of the wanted documents.
-fn weigh(repository: &Inner, piece: Piece<Wanted>, sealed: Vec<u8>) -> Result<Weighed, Error> {
-    let Wanted { block, live, runs } = piece.what;
-    let sidecar = open_sidecar(repository, piece.pack, &block, sealed)?;
-    let mut found = Vec::with_capacity(live.len());
-    for live in live {
-        let key = sidecar.key(live.document as usize);
-        if key.identity != live.identity {
-            let object = crate::pack::object_name(piece.pack);
-            let reason = format!("frame {}: an entry names another document", block.ordinal);
-            return Err(Error::corrupt(object, reason));
+/// Opens a strip of a sidecar and reads what it says of the wanted documents.
+fn read_keys(
+    repository: &Inner,
+    piece: Piece<Wanted>,
+    sealed: Vec<u8>,
+) -> Result<Vec<(Live, Key)>, Error> {
+    let Wanted { block, live } = piece.what;
+    let strips = block.strips();
+    let strip = strips.strip_of(live[0].document);
+    let strip = strip..strip + 1;
+    let first = strips.documents(&strip).start;
+    let sidecar = open_strips(repository, piece.pack, &block, strip, &sealed)?;
+    let key = |live: Live| {
+        let key = sidecar.key((live.document - first) as usize);
+        if key.identity == live.identity {
+            return Ok((live, key));
         }
-        found.push((live, key));
-    }
-    let of_run = |(first, count): (u32, u32)| {
-        let lengths = &sidecar.lengths()[first as usize..(first + count) as usize];
-        lengths.iter().map(|&length| u64::from(length)).sum::<u64>()
+        let object = crate::pack::object_name(piece.pack);
+        let reason = format!("frame {}: an entry names another document", block.ordinal);
+        Err(Error::corrupt(object, reason))
     };
-    Ok(Weighed {
-        place: (piece.pack, block.ordinal),
-        live: found,
-        live_bytes: runs.map(|runs| runs.into_iter().map(of_run).sum()),
-        block,
-    })
+    live.into_iter().map(key).collect()
 }
 
 impl Drop for CollectionEditor {

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::pages::PageBuilder;
-use super::runs::LIVE_HUNDREDTHS_MIN;
+use super::runs::is_thin;
 use crate::fingerprint::{Fingerprint, Sum};
 use crate::live::Live;
 use crate::locate::BlockPlace;
@@ -30,10 +30,23 @@ pub(super) struct Fresh {
     pub(super) live: bool,
 }
 
-/// How much of a block is live.
+/// How much of a block is live. What was dead before is not looked up, and counts as so many
+/// documents of the average length; what is taken out counts as it is.
 struct Weight {
     block: BlockReference,
-    live_bytes: u64,
+    documents_before: u64,
+    documents_removed: u64,
+    bytes_removed: u64,
+}
+
+impl Weight {
+    /// Answers whether too little seems to be live.
+    fn seems_thin(&self) -> bool {
+        let whole = self.block.documents_bytes();
+        let before = whole * self.documents_before / u64::from(self.block.documents).max(1);
+        let live = before.saturating_sub(self.bytes_removed);
+        self.documents_before > self.documents_removed && is_thin(&self.block, live)
+    }
 }
 
 /// The edits of one collection.
@@ -59,16 +72,14 @@ impl Edits {
         self.pages.get(&number)
     }
 
-    /// Answers whether it is known how much of a block is live.
-    pub(super) fn has_weight(&self, block: &BlockPlace) -> bool {
-        self.weights.contains_key(block)
-    }
-
-    /// Notes how much of a block is live.
-    pub(super) fn weigh(&mut self, place: BlockPlace, block: BlockReference, live_bytes: u64) {
-        self.weights
-            .entry(place)
-            .or_insert(Weight { block, live_bytes });
+    /// Notes how many documents of a block are live before any is taken out.
+    pub(super) fn weigh(&mut self, place: BlockPlace, block: &BlockReference, documents: u64) {
+        self.weights.entry(place).or_insert_with(|| Weight {
+            block: block.clone(),
+            documents_before: documents,
+            documents_removed: 0,
+            bytes_removed: 0,
+        });
     }
 
     /// Takes a document of the base out.
@@ -84,7 +95,8 @@ impl Edits {
         self.removed.merge(one);
         self.removed_bytes += bytes;
         if let Some(weight) = self.weights.get_mut(&live.block) {
-            weight.live_bytes -= bytes;
+            weight.documents_removed += 1;
+            weight.bytes_removed += bytes;
         }
     }
 
@@ -105,15 +117,10 @@ impl Edits {
         Some(&mut self.fresh[at]).filter(|fresh| fresh.live)
     }
 
-    /// Returns the touched blocks of which too little is live.
+    /// Returns the touched blocks of which too little seems to be live.
     pub(super) fn thin_blocks(&self) -> impl Iterator<Item = BlockPlace> {
-        let thin = |weight: &Weight| {
-            let tables = 4 * u64::from(weight.block.documents) + 4;
-            let whole = u64::from(weight.block.raw_length).saturating_sub(tables);
-            weight.live_bytes > 0 && 100 * weight.live_bytes < LIVE_HUNDREDTHS_MIN * whole
-        };
         let weights = self.weights.iter();
-        weights.filter_map(move |(place, weight)| thin(weight).then_some(*place))
+        weights.filter_map(|(place, weight)| weight.seems_thin().then_some(*place))
     }
 
     /// Adds what is left of a page to another one.

@@ -13,6 +13,7 @@ use crate::manifest::PageReference;
 use crate::pack::Location;
 use crate::page::{BlockReference, PAGE_BLOCKS_MAX, Page};
 use crate::segment::Segment;
+use crate::sidecar::STRIP_DOCUMENTS;
 
 /// Where one collection came to lie, and what its pages add up to.
 #[derive(Default)]
@@ -137,6 +138,7 @@ impl Placed {
             sidecar_ordinal: sidecar.ordinal,
             sidecar_offset: sidecar.offset,
             sidecar_length: sidecar.length,
+            strip_documents: Some(STRIP_DOCUMENTS),
         }
     }
 }

@@ -23,8 +23,6 @@ mod upon;
 mod window;
 mod work;
 
-pub(crate) use base::open_sidecar;
-
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;

@@ -18,12 +18,13 @@ use super::work::ReadyBlock;
 use crate::error::Error;
 use crate::fingerprint::Fingerprint;
 use crate::frame::{Compressor, FrameKind};
-use crate::id::PackId;
+use crate::id::{BlockId, PackId};
 use crate::keys;
 use crate::manifest::PageReference;
 use crate::pack::{self, NewFrame, PackBuilder};
 use crate::page::Page;
 use crate::segment::IdentityHash;
+use crate::sidecar::Sidecar;
 use crate::task::ended;
 
 /// What the packer is told.
@@ -112,7 +113,8 @@ pub(super) struct OpenPack {
 struct WaitingSidecar {
     collection: usize,
     sequence: u64,
-    frame: NewFrame,
+    block: BlockId,
+    sidecar: Sidecar,
 }
 
 /// A put that ends with the packer.
@@ -240,23 +242,11 @@ impl Packer {
             documents,
             id: block.id.0,
         });
-        open.sidecar_bytes += block.sidecar.len() as u64;
-        open.sidecars.push(WaitingSidecar {
-            collection,
-            sequence,
-            frame: NewFrame {
-                kind: FrameKind::Sidecar,
-                plain: block.sidecar,
-                raw_length: block.sidecar_raw_length,
-                documents,
-                id: block.id.0,
-            },
-        });
         let pack = open.builder.id();
         let place = (pack, location.ordinal);
         let layout = self.layout(collection);
         let before = layout.entries.len();
-        for (identity, document) in block.identities.iter().zip(0_u32..) {
+        for (identity, document) in block.sidecar.identities().iter().zip(0_u32..) {
             if *identity != nobody {
                 let document = u16::try_from(document).expect("at most 65,536 in a block");
                 layout.entries.push((*identity, place, document));
@@ -275,6 +265,14 @@ impl Packer {
                 bytes: block.bytes,
             },
         );
+        let open = self.open_pack()?;
+        open.sidecar_bytes += block.sidecar.stored_lengths().1 as u64;
+        open.sidecars.push(WaitingSidecar {
+            collection,
+            sequence,
+            block: block.id,
+            sidecar: block.sidecar,
+        });
         self.blocks += 1;
         self.entries += entries;
         self.close_if_full().await
@@ -334,7 +332,7 @@ impl Packer {
         let Some(open) = &mut self.open else { return };
         open.sidecar_bytes = 0;
         for waiting in open.sidecars.drain(..) {
-            let location = open.builder.append(waiting.frame);
+            let location = open.builder.append_sidecar(waiting.block, &waiting.sidecar);
             let layout = self.collections.get_mut(&waiting.collection);
             let layout = layout.expect("the block was placed before its sidecar");
             layout.block_mut(waiting.sequence).sidecar = Some(location);

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt};
 
-use super::base::{BaseBlock, read_documents};
+use super::base::{BaseBlock, read_of_block, read_sidecar};
 use super::editor::CollectionEditor;
+use super::runs::is_thin;
 use crate::error::Error;
 use crate::live::Live;
 use crate::locate::BlockPlace;
@@ -25,11 +26,13 @@ const BLOCKS_AT_A_TIME: usize = 2;
 impl CollectionEditor {
     /// Rewrites what is thin or tiny.
     pub(super) async fn rewrite(&mut self) -> Result<(), Error> {
-        let mut due: HashSet<BlockPlace> = self.edits.thin_blocks().collect();
+        let mut tiny = Vec::new();
         if self.edits.fresh.iter().any(|fresh| fresh.live) && !self.pages.references.is_empty() {
             let last = self.pages.read_one(self.pages.references.len() - 1).await?;
-            due.extend(self.tiny_blocks(&last));
+            tiny = self.tiny_blocks(&last);
         }
+        let tiny: HashSet<BlockPlace> = tiny.into_iter().collect();
+        let due: HashSet<BlockPlace> = self.edits.thin_blocks().chain(tiny.clone()).collect();
         if due.is_empty() {
             return Ok(());
         }
@@ -37,9 +40,19 @@ impl CollectionEditor {
         let live = self.live_in(&due).await?;
         let reads = live.into_values().map(|(block, live)| {
             let repository = repository.clone();
+            let in_any_case = tiny.contains(&(block.0, block.1.ordinal));
             async move {
+                let sidecar = read_sidecar(&repository, &block).await?;
+                let lengths = live
+                    .iter()
+                    .map(|live| sidecar.lengths()[live.document as usize]);
+                let bytes: u64 = lengths.map(u64::from).sum();
+                if !in_any_case && !is_thin(&block.1, bytes) {
+                    // It only seemed so.
+                    return Ok((live, Vec::new()));
+                }
                 let ordinals: Vec<u32> = live.iter().map(|live| live.document).collect();
-                let documents = read_documents(&repository, &block, &ordinals).await?;
+                let documents = read_of_block(&repository, &block, sidecar, &ordinals).await?;
                 Ok::<_, Error>((live, documents))
             }
         });

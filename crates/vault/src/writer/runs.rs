@@ -8,10 +8,10 @@ use super::base::BaseBlock;
 use super::pages::Cut;
 use super::window::Place;
 use crate::fingerprint::Sum;
-use crate::page::{Page, Run};
+use crate::page::{BlockReference, Page, Run};
 
 /// A base block stays only if at least this many hundredths of its bytes are live.
-pub(super) const LIVE_HUNDREDTHS_MIN: u64 = 60;
+const LIVE_HUNDREDTHS_MIN: u64 = 60;
 /// Marks the numbers of blocks written for this snapshot.
 const NEW: u32 = 1 << 31;
 /// Runs in a stretch at most, so that pages can be cut by number of runs.
@@ -146,9 +146,7 @@ impl RunList {
     pub(super) fn thin_blocks(&self) -> Vec<u32> {
         let thin = |(number, block): (u32, &BaseBlock)| {
             let live = self.live_bytes[number as usize];
-            let tables = 4 * u64::from(block.1.documents) + 4;
-            let whole = u64::from(block.1.raw_length).saturating_sub(tables);
-            (live > 0 && 100 * live < LIVE_HUNDREDTHS_MIN * whole).then_some(number)
+            (live > 0 && is_thin(&block.1, live)).then_some(number)
         };
         (0..).zip(&self.base_blocks).filter_map(thin).collect()
     }
@@ -182,6 +180,11 @@ impl RunList {
             stretch.pieces = pieces;
         }
     }
+}
+
+/// Answers whether too little of a block is live.
+pub(super) fn is_thin(block: &BlockReference, live_bytes: u64) -> bool {
+    100 * live_bytes < LIVE_HUNDREDTHS_MIN * block.documents_bytes()
 }
 
 fn replace_piece(

@@ -9,7 +9,6 @@ use crate::fingerprint::Fingerprint;
 use crate::frame::Compressor;
 use crate::id::BlockId;
 use crate::keys::HashKeys;
-use crate::segment::IdentityHash;
 use crate::sidecar::Sidecar;
 
 /// Compressors kept between blocks; as many as workers have ever run at a time.
@@ -58,11 +57,7 @@ pub(super) struct ReadyBlock {
     /// Plain text of the block's frame.
     pub(super) frame: Vec<u8>,
     pub(super) raw_length: u32,
-    /// Plain text of the sidecar's frame.
-    pub(super) sidecar: Vec<u8>,
-    pub(super) sidecar_raw_length: u32,
-    /// Identity hash of each document.
-    pub(super) identities: Vec<IdentityHash>,
+    pub(super) sidecar: Sidecar,
     pub(super) fingerprint: Fingerprint,
     pub(super) bytes: u64,
 }
@@ -85,23 +80,15 @@ pub(super) fn prepare(open: OpenBlock, keys: &HashKeys, tools: &Tools) -> ReadyB
     }
     let (fingerprint, bytes) = sidecar.sum(keys, 0..sidecar.len());
     let plain = open.into_plain();
-    let identities = sidecar.identities().to_vec();
-    let sidecar = sidecar.encode();
     let mut compressor = tools.take();
     let ready = ReadyBlock {
         id: keys.block(&plain),
         frame: compressor.frame(&plain),
-        raw_length: length(&plain),
-        sidecar: compressor.frame(&sidecar),
-        sidecar_raw_length: length(&sidecar),
-        identities,
+        raw_length: u32::try_from(plain.len()).expect("a block is far below 4 GiB"),
+        sidecar,
         fingerprint,
         bytes,
     };
     tools.put_back(compressor);
     ready
-}
-
-fn length(bytes: &[u8]) -> u32 {
-    u32::try_from(bytes.len()).expect("blocks and sidecars are far below 4 GiB")
 }

@@ -431,16 +431,3 @@ async fn a_collection_without_segments_gets_them_by_a_scan_upon_it() {
     assert_eq!(found, tree[0].1);
     assert_clean(&repository).await;
 }
-
-fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for item in std::fs::read_dir(from).unwrap() {
-        let item = item.unwrap();
-        let target = to.join(item.file_name());
-        if item.file_type().unwrap().is_dir() {
-            copy_folder(&item.path(), &target);
-        } else {
-            std::fs::copy(item.path(), target).unwrap();
-        }
-    }
-}

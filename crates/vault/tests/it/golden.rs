@@ -45,7 +45,18 @@ async fn a_store_of_format_version_1_is_read() {
 /// point; one snapshot by a scan and one by an edit.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_with_segments_is_read() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1-segments");
+    a_scan_and_an_edit_are_read("v1-segments").await;
+}
+
+/// The same again, with sidecars in strips.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_with_sidecars_in_strips_is_read() {
+    a_scan_and_an_edit_are_read("v1-strips").await;
+}
+
+async fn a_scan_and_an_edit_are_read(name: &str) {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let folder = golden.join(name);
     let mut state = model(0..600, 40);
     let changes: Changes = (0..60)
         .map(|id| (id * 11, (id % 3 > 0).then(|| doc(id * 11, 1, 40))))

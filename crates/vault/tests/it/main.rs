@@ -13,5 +13,6 @@ mod identity;
 mod matching;
 mod model;
 mod repacking;
+mod strips;
 mod support;
 mod sweep;

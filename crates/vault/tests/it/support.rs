@@ -211,3 +211,17 @@ pub(crate) async fn wait_until(mut condition: impl AsyncFnMut() -> bool) {
     }
     panic!("the condition was not met within ten seconds");
 }
+
+/// Copies a store, so that a test can write into it.
+pub(crate) fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for item in std::fs::read_dir(from).unwrap() {
+        let item = item.unwrap();
+        let target = to.join(item.file_name());
+        if item.file_type().unwrap().is_dir() {
+            copy_folder(&item.path(), &target);
+        } else {
+            std::fs::copy(item.path(), target).unwrap();
+        }
+    }
+}
