@@ -14,13 +14,18 @@ use tokio::task::{JoinError, JoinSet};
 use vault::{Batch, Block, Fingerprint, Fingerprinter, ReadOptions, Repository, Span};
 
 use crate::deployment::ConnectError;
-use crate::lanes::Lanes;
+use crate::lanes::{Lane, Lanes};
 
 /// Inserts in flight per collection; two writers are what one primary rewards.
 const INSERTS_IN_FLIGHT: usize = 2;
 
 /// Most bytes a collection's reader holds ahead of the inserts.
 pub(crate) const READ_AHEAD_BYTES: usize = 8 << 20;
+
+/// How a whole collection is read.
+const READING: ReadOptions = ReadOptions {
+    read_ahead_bytes: READ_AHEAD_BYTES,
+};
 
 /// Mean size of documents from which they count as large.
 const LARGE_BYTES: u64 = 256 << 10;
@@ -151,6 +156,16 @@ pub(crate) fn counted(scanned: ScanBatch, counter: &Counter) -> Batch {
     batch(scanned)
 }
 
+/// Waits for a lane for a stored collection, and for all of them if its documents are large.
+async fn lane_for<'a>(stored: &vault::CollectionManifest, lanes: &'a Lanes) -> Lane<'a> {
+    let _opening = lanes.opening().await;
+    let mut lane = lanes.one().await;
+    if is_large(stored.bytes, stored.documents) {
+        lane.widen().await;
+    }
+    lane
+}
+
 /// Writes a stored collection to the target.
 pub(crate) async fn up(
     repository: &Repository,
@@ -159,16 +174,8 @@ pub(crate) async fn up(
     lanes: &Lanes,
     counter: &SharedCounter,
 ) -> Result<(), PumpError> {
-    let opening = lanes.opening().await;
-    let mut lane = lanes.one().await;
-    if is_large(stored.bytes, stored.documents) {
-        lane.widen().await;
-    }
-    drop(opening);
-    let options = ReadOptions {
-        read_ahead_bytes: READ_AHEAD_BYTES,
-    };
-    let mut blocks = Box::pin(repository.blocks(stored, options));
+    let lane = lane_for(stored, lanes).await;
+    let mut blocks = Box::pin(repository.blocks(stored, READING));
     // Tasks of their own, so that they go on while the next block is read; ended when dropped.
     let mut inserts = JoinSet::new();
     while let Some(block) = blocks.try_next().await? {
@@ -194,16 +201,8 @@ pub(crate) async fn read_through(
     stored: &vault::CollectionManifest,
     lanes: &Lanes,
 ) -> Result<(), PumpError> {
-    let opening = lanes.opening().await;
-    let mut lane = lanes.one().await;
-    if is_large(stored.bytes, stored.documents) {
-        lane.widen().await;
-    }
-    drop(opening);
-    let options = ReadOptions {
-        read_ahead_bytes: READ_AHEAD_BYTES,
-    };
-    let mut blocks = Box::pin(repository.blocks(stored, options));
+    let _lane = lane_for(stored, lanes).await;
+    let mut blocks = Box::pin(repository.blocks(stored, READING));
     while blocks.try_next().await?.is_some() {}
     Ok(())
 }

@@ -18,6 +18,11 @@ pub(super) fn show(
     serverless: &Deployment,
 ) -> anyhow::Result<()> {
     let base = format!("http://{address}/api/atlas/v1.0/groups/{}", key.project_id);
+    of_tenant(&base, key, tenant)?;
+    of_serverless(&base, key, serverless)
+}
+
+fn of_tenant(base: &str, key: &Key, tenant: &Deployment) -> anyhow::Result<()> {
     say::step("All restore jobs of the M2 cluster");
     let url = format!("{base}/clusters/{}/backup/tenant/restores", tenant.name);
     let user = key.user();
@@ -55,12 +60,16 @@ pub(super) fn show(
         "the download has no snapshotUrl"
     );
     say::proved("the list has the restore and the download, both as they truly are");
+    Ok(())
+}
 
+fn of_serverless(base: &str, key: &Key, serverless: &Deployment) -> anyhow::Result<()> {
     say::step("All restore jobs of the serverless instance");
     let url = format!(
         "{base}/serverless/{}/backup/restoreJobs?pretty=true",
         serverless.name
     );
+    let user = key.user();
     let list = ask(&[
         "--user",
         &user,

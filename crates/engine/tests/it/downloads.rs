@@ -46,6 +46,27 @@ fn count_documents(mut bytes: &[u8]) -> u64 {
     count
 }
 
+async fn with_a_snapshot() -> anyhow::Result<(RealMongo, World)> {
+    let mongo = RealMongo::replica_set().start().await?;
+    let world = World::started().await?;
+    world.attach("c", &mongo.uri(), Tier::M2).await?;
+    world.snapshot("c").await?;
+    Ok((mongo, world))
+}
+
+/// Offers the newest snapshot and returns its link, which is there at once.
+async fn offered(world: &World) -> anyhow::Result<String> {
+    let snapshots = world.snapshots("c").await?;
+    let newest = snapshots.last().expect("a snapshot").id;
+    let restores = world.engine.restores();
+    let (_, job) = restores
+        .download(&world.caller, world.project, "c", None, newest, None)
+        .await?;
+    assert_eq!(job.status, Status::Completed);
+    let link = world.engine.downloads().link(&job);
+    Ok(link.expect("a download has a link"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_holds_every_document_and_the_same_bytes_each_time() -> anyhow::Result<()> {
     let mongo = RealMongo::replica_set().start().await?;
@@ -53,16 +74,7 @@ async fn an_archive_holds_every_document_and_the_same_bytes_each_time() -> anyho
     let world = World::started().await?;
     world.attach("c", &mongo.uri(), Tier::M2).await?;
     let snapshot = world.snapshot("c").await?;
-    let restores = world.engine.restores();
-    let (_, job) = restores
-        .download(&world.caller, world.project, "c", None, snapshot.id, None)
-        .await?;
-    assert_eq!(job.status, Status::Completed);
-    let link = world
-        .engine
-        .downloads()
-        .link(&job)
-        .expect("a download has a link");
+    let link = offered(&world).await?;
     let (token, file) = link.split_once('/').expect("token and file name");
     assert!(file.ends_with(".tar.gz"));
     let archive = fetch(&world, token).await?;
@@ -90,19 +102,8 @@ async fn an_archive_holds_every_document_and_the_same_bytes_each_time() -> anyho
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_is_good_for_four_hours_and_cannot_be_made_up() -> anyhow::Result<()> {
-    let mongo = RealMongo::replica_set().start().await?;
-    let world = World::started().await?;
-    world.attach("c", &mongo.uri(), Tier::M2).await?;
-    let snapshot = world.snapshot("c").await?;
-    let restores = world.engine.restores();
-    let (_, job) = restores
-        .download(&world.caller, world.project, "c", None, snapshot.id, None)
-        .await?;
-    let link = world
-        .engine
-        .downloads()
-        .link(&job)
-        .expect("a download has a link");
+    let (_mongo, world) = with_a_snapshot().await?;
+    let link = offered(&world).await?;
     let token = link.split('/').next().expect("a token").to_owned();
     let downloads = world.engine.downloads();
     let mut altered = token.clone().into_bytes();
@@ -123,19 +124,8 @@ async fn a_link_is_good_for_four_hours_and_cannot_be_made_up() -> anyhow::Result
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_project_access_list_decides_from_where_links_work() -> anyhow::Result<()> {
-    let mongo = RealMongo::replica_set().start().await?;
-    let world = World::started().await?;
-    world.attach("c", &mongo.uri(), Tier::M2).await?;
-    let snapshot = world.snapshot("c").await?;
-    let restores = world.engine.restores();
-    let (_, job) = restores
-        .download(&world.caller, world.project, "c", None, snapshot.id, None)
-        .await?;
-    let link = world
-        .engine
-        .downloads()
-        .link(&job)
-        .expect("a download has a link");
+    let (_mongo, world) = with_a_snapshot().await?;
+    let link = offered(&world).await?;
     let token = link.split('/').next().expect("a token");
     let entry = model::AccessEntry {
         block: "203.0.113.0/24".parse()?,

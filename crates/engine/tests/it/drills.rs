@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use engine::DrillRequest;
 use model::{Error, Page, RestoreJob, Status, Tier};
-use mongodb::bson::doc;
 use testkit::sample::{self, SampleOptions};
 use testkit::{RealMongo, wait_for};
 
-use crate::world::{LIMIT, World, if_ended};
+use crate::world::{LIMIT, World, if_ended, with_one_document};
 
 /// Returns what is in the scratch directory beside its lock.
 pub(crate) fn left_over(world: &World) -> Vec<PathBuf> {
@@ -40,13 +39,6 @@ async fn ended(world: &World, cluster: &str, drill: &RestoreJob) -> anyhow::Resu
         if_ended(found.await, |drill| drill.status)
     })
     .await
-}
-
-async fn with_one_document() -> anyhow::Result<RealMongo> {
-    let mongo = RealMongo::replica_set().start().await?;
-    let things = mongo.client().await?.database("d").collection("things");
-    things.insert_one(doc! { "_id": 1 }).await?;
-    Ok(mongo)
 }
 
 /// Writes a program that stands in for `mongod`.

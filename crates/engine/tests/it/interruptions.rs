@@ -21,11 +21,7 @@ async fn a_snapshot_goes_on_after_a_shutdown() -> anyhow::Result<()> {
     .await?;
     let mut world = World::started().await?;
     world.attach("c", &mongo.uri(), Tier::M2).await?;
-    let (_, asked) = world
-        .engine
-        .snapshots()
-        .take(&world.caller, world.project, "c", None)
-        .await?;
+    let asked = world.ask_snapshot("c").await?;
     running(&world, asked.id).await?;
     world = world.reopen().await?;
     let status = world.snapshots("c").await?[0].status;
@@ -114,11 +110,7 @@ async fn a_server_that_restarts_costs_a_new_start_and_not_the_snapshot() -> anyh
     sample::load(&client, SampleOptions::small()).await?;
     let mut world = World::new().await?;
     world.attach("c", &mongo.uri(), Tier::M2).await?;
-    let (_, asked) = world
-        .engine
-        .snapshots()
-        .take(&world.caller, world.project, "c", None)
-        .await?;
+    let asked = world.ask_snapshot("c").await?;
     mongo.stop().await?;
     world.start();
     running(&world, asked.id).await?;

@@ -4,7 +4,7 @@ use model::{DeploymentFault, Error, Role, RoleAssignment, SnapshotId, Status, Ti
 use mongodb::bson::doc;
 use testkit::RealMongo;
 
-use crate::world::World;
+use crate::world::{World, with_one_document};
 
 fn fault(error: &anyhow::Error) -> Option<DeploymentFault> {
     match error.downcast_ref::<Error>() {
@@ -15,21 +15,10 @@ fn fault(error: &anyhow::Error) -> Option<DeploymentFault> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_one_restore_at_a_time_goes_to_a_target() -> anyhow::Result<()> {
-    let mongo = RealMongo::replica_set().start().await?;
-    mongo
-        .client()
-        .await?
-        .database("d")
-        .collection("c")
-        .insert_one(doc! { "_id": 1 })
-        .await?;
+    let mongo = with_one_document().await?;
     let mut world = World::new().await?;
     world.attach("c", &mongo.uri(), Tier::M2).await?;
-    let (_, asked) = world
-        .engine
-        .snapshots()
-        .take(&world.caller, world.project, "c", None)
-        .await?;
+    let asked = world.ask_snapshot("c").await?;
     world.start();
     let snapshot = world.finished_snapshot("c", asked.id).await?;
     let world = world.reopen().await?;

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use model::{Status, Tier, Trigger};
-use mongodb::bson::doc;
 use testkit::{RealMongo, wait_for};
 
-use crate::world::{LIMIT, World};
+use crate::world::{LIMIT, World, with_one_document};
 
 async fn completed(world: &World, cluster: &str, count: usize) -> anyhow::Result<()> {
     wait_for(LIMIT, "the scheduled snapshots", || async {
@@ -30,14 +29,7 @@ async fn completed(world: &World, cluster: &str, count: usize) -> anyhow::Result
 
 #[tokio::test(flavor = "multi_thread")]
 async fn serverless_instances_get_one_every_six_hours_and_keep_two() -> anyhow::Result<()> {
-    let mongo = RealMongo::replica_set().start().await?;
-    mongo
-        .client()
-        .await?
-        .database("d")
-        .collection("c")
-        .insert_one(doc! { "_id": 1 })
-        .await?;
+    let mongo = with_one_document().await?;
     let mut world = World::new().await?;
     world.attach("s", &mongo.uri(), Tier::Serverless).await?;
     let mut seen = Vec::new();

@@ -11,8 +11,9 @@ use model::{
     Clock, Cluster, Page, Principal, ProjectId, RestoreJob, Snapshot, SnapshotId, Status, Tier,
     Timestamp,
 };
+use mongodb::bson::doc;
 use secrecy::{ExposeSecret, SecretString};
-use testkit::wait_for;
+use testkit::{RealMongo, wait_for};
 
 /// Longest that a job of the small sample may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
@@ -192,13 +193,16 @@ impl World {
             .await?)
     }
 
+    /// Asks for a snapshot, which a worker takes if there is one.
+    pub(crate) async fn ask_snapshot(&self, cluster: &str) -> anyhow::Result<Snapshot> {
+        let snapshots = self.engine.snapshots();
+        let asked = snapshots.take(&self.caller, self.project, cluster, None);
+        Ok(asked.await?.1)
+    }
+
     pub(crate) async fn snapshot(&self, cluster: &str) -> anyhow::Result<Snapshot> {
-        let taken = self
-            .engine
-            .snapshots()
-            .take(&self.caller, self.project, cluster, None)
-            .await?;
-        self.finished_snapshot(cluster, taken.1.id).await
+        let asked = self.ask_snapshot(cluster).await?;
+        self.finished_snapshot(cluster, asked.id).await
     }
 
     pub(crate) async fn finished_snapshot(
@@ -286,6 +290,14 @@ pub(crate) fn if_ended<T>(
         Status::Completed | Status::Failed => Ok(found),
         other => Err(other.to_string()),
     }
+}
+
+/// Starts a replica set with next to nothing in it.
+pub(crate) async fn with_one_document() -> anyhow::Result<RealMongo> {
+    let mongo = RealMongo::replica_set().start().await?;
+    let things = mongo.client().await?.database("d").collection("things");
+    things.insert_one(doc! { "_id": 1 }).await?;
+    Ok(mongo)
 }
 
 async fn open(path: &Path, clock: &Arc<HandClock>, config: &Config) -> anyhow::Result<Engine> {

@@ -187,40 +187,35 @@ async fn clusters_and_instances_have_their_shapes_and_no_secrets() {
     assert_eq!(project["clusterCount"], 2);
     let refused = world.delete(&world.group("")).await;
     refused.is_error(409, "CANNOT_CLOSE_GROUP_ACTIVE_ATLAS_CLUSTERS");
+}
 
+#[tokio::test]
+async fn a_cluster_is_changed_reached_anew_and_detached() {
+    let world = World::new().await;
+    let mongo = testkit::RealMongo::replica_set().with_auth().start();
+    let mongo = mongo.await.unwrap();
+    world.attach("gull", "SERVERLESS", &mongo.uri()).await;
     let path = world.own("/clusters/gull");
-    let body = json!({ "continuousBackup": true, "terminationProtection": true }).to_string();
-    let changed = world
-        .ask(&world.owner, Method::PATCH, &path, Some(body))
-        .await
-        .is(200);
-    assert_eq!(
-        (
-            &changed["continuousBackup"],
-            &changed["terminationProtection"]
-        ),
-        (&json!(true), &json!(true))
-    );
+    let patch = async |body: Value| {
+        let body = Some(body.to_string());
+        world.ask(&world.owner, Method::PATCH, &path, body).await
+    };
+    let body = json!({ "continuousBackup": true, "terminationProtection": true });
+    let changed = patch(body).await.is(200);
+    for option in ["continuousBackup", "terminationProtection"] {
+        assert_eq!(changed[option], true, "{option}");
+    }
     let code = "CANNOT_TERMINATE_CLUSTER_WHEN_TERMINATION_PROTECTION_ENABLED";
     world.delete(&path).await.is_error(400, code);
     let other = super::world::mongo().await.uri();
-    let body = json!({ "connectionString": other }).to_string();
-    let refused = world
-        .ask(&world.owner, Method::PATCH, &path, Some(body))
-        .await;
+    let refused = patch(json!({ "connectionString": other })).await;
     refused.is_error(409, "CONNECTION_STRING_OF_ANOTHER_DEPLOYMENT");
-    let body = json!({ "connectionString": mongo.uri() }).to_string();
-    let same = world
-        .ask(&world.owner, Method::PATCH, &path, Some(body))
-        .await
-        .is(200);
+    let same = patch(json!({ "connectionString": mongo.uri() })).await;
+    let same = same.is(200);
     assert_eq!(same["hosts"], changed["hosts"]);
     assert!(!same.to_string().contains("root"), "{same}");
-    let body = Some(json!({ "terminationProtection": false }).to_string());
-    world
-        .ask(&world.owner, Method::PATCH, &path, body)
-        .await
-        .is(200);
+    let body = json!({ "terminationProtection": false });
+    patch(body).await.is(200);
     world.delete(&path).await.is(204);
     world.get(&path).await.is_error(404, "CLUSTER_NOT_FOUND");
 }
