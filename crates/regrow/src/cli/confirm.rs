@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use super::args::Yes;
 use super::exit::{Exit, Failure};
-use super::output::{Output, printable};
+use super::output::{Output, printable, printable_lines};
 
 /// Tells what is going to happen and returns only when somebody agreed to it, by `--yes` or by
 /// typing `name`.
@@ -19,7 +19,7 @@ pub(super) fn confirm(plan: &str, name: &str, yes: Yes, output: Output) -> Resul
     // From here on somebody has to see it, even where remarks are not wanted.
     let mut stderr = io::stderr().lock();
     let failed = |error| Failure::unexpected("ask for confirmation", &error);
-    writeln!(stderr, "{}", printable(plan)).map_err(failed)?;
+    writeln!(stderr, "{}", printable_lines(plan)).map_err(failed)?;
     if !io::stdin().is_terminal() || !stderr.is_terminal() {
         return Err(
             Failure::usage("nothing was done, because nobody can be asked here")

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::output::{Format, printable};
+use super::output::{Format, printable, printable_lines};
 
 /// The exit codes; `docs/operations.md` lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,12 +141,12 @@ impl Failure {
         } else {
             ("", "")
         };
-        let mut text = format!("{begin}error:{end} {}", printable(&self.message));
+        let mut text = format!("{begin}error:{end} {}", printable_lines(&self.message));
         if let Some(code) = &self.code {
             text.push_str(&format!(" ({})", printable(code)));
         }
         if let Some(hint) = &self.hint {
-            text.push_str(&format!("\nhint: {}", printable(hint)));
+            text.push_str(&format!("\nhint: {}", printable_lines(hint)));
         }
         text
     }
@@ -203,7 +203,7 @@ mod tests {
         let failure = Failure::new(Exit::Refused, "bad\x1b[2Jname");
         assert_eq!(
             failure.written(Format::Table, false),
-            "error: bad\u{fffd}[2Jname"
+            "error: bad\\u{1b}[2Jname"
         );
     }
 }

@@ -105,7 +105,7 @@ impl Output {
     pub(super) fn remark(self, text: &str) {
         if self.format == Format::Table {
             // Where standard error is gone, nobody can be told.
-            let _ = writeln!(io::stderr(), "{}", printable(text));
+            let _ = writeln!(io::stderr(), "{}", printable_lines(text));
         }
     }
 }
@@ -226,20 +226,25 @@ fn painted(word: &str, coloured: bool) -> Cow<'_, str> {
     Cow::Owned(format!("\x1b[{colour}m{word}\x1b[0m"))
 }
 
-/// Replaces everything that could steer a terminal or break a line.
+/// Writes what could steer a terminal or break a line as an escape: `\n`, `\u{1b}`.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
-    if text.contains(|c: char| c.is_control() && c != '\n') {
-        let replace = |c: char| {
-            if c.is_control() && c != '\n' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        };
-        Cow::Owned(text.chars().map(replace).collect())
-    } else {
-        Cow::Borrowed(text)
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
     }
+    let mut written = String::with_capacity(text.len() + 8);
+    for letter in text.chars() {
+        match letter.is_control() {
+            true => written.extend(letter.escape_default()),
+            false => written.push(letter),
+        }
+    }
+    Cow::Owned(written)
+}
+
+/// The same for a text of several lines.
+pub(super) fn printable_lines(text: &str) -> String {
+    let lines: Vec<_> = text.split('\n').map(printable).collect();
+    lines.join("\n")
 }
 
 /// Writes a size for people, in decimal units.
@@ -275,7 +280,7 @@ pub(super) fn count(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Facts, Table, count, size};
+    use super::{Facts, Table, count, printable_lines, size};
 
     #[test]
     fn columns_are_as_wide_as_they_need_to_be() {
@@ -306,6 +311,17 @@ mod tests {
         let facts = Facts::default().fact("id", 7).maybe("left out", None::<u8>);
         let facts = facts.maybe("status", Some("COMPLETED"));
         assert_eq!(facts.written(false), "id      7\nstatus  COMPLETED\n");
+    }
+
+    #[test]
+    fn a_name_breaks_no_line_and_steers_no_terminal() {
+        let facts = Facts::default().fact("rewound", "d.a\nstatus  COMPLETED\x1b[2J");
+        let expected = "rewound  d.a\\nstatus  COMPLETED\\u{1b}[2J\n";
+        assert_eq!(facts.written(false), expected);
+        let mut table = Table::new(&["NAME"], "none");
+        table.row(vec!["a\r\nb".into()]);
+        assert_eq!(table.written(false), "NAME\na\\r\\nb\n");
+        assert_eq!(printable_lines("one\ntwo\t"), "one\ntwo\\t");
     }
 
     #[test]
