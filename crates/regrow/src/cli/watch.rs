@@ -16,8 +16,8 @@ use super::output::Output;
 use super::session::Session;
 use crate::client::ClientError;
 
-/// The first pause between two looks; each is half as long again as the one before.
-const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The first pause between two looks; each later one is a tenth of the time that was waited.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
 
 /// The longest pause between two looks.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
@@ -78,7 +78,7 @@ pub(super) async fn until_ended<J: Job>(
 
 async fn poll<J: Job>(session: &Session, path: &str, what: &str) -> Result<J, Failure> {
     let bar = Bar::new(session.output, what);
-    let mut pause = PAUSE_MIN;
+    let began = Instant::now();
     let mut last_answer = Instant::now();
     loop {
         match session.client.get::<J>(path).await {
@@ -94,8 +94,9 @@ async fn poll<J: Job>(session: &Session, path: &str, what: &str) -> Result<J, Fa
             }
             Err(error) => return Err(error.into()),
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 3 / 2).min(PAUSE_MAX);
+        // Whoever waits learns of the end a tenth too late at most, of a long job two seconds.
+        let pause = began.elapsed() / 10;
+        tokio::time::sleep(pause.clamp(PAUSE_MIN, PAUSE_MAX)).await;
     }
 }
 
