@@ -16,8 +16,8 @@ use utoipa::ToSchema;
 pub use cluster::{AttachCluster, ChangeCluster, Cluster, ConnectionString, Tier};
 pub use drill::{Drill, StartDrill};
 pub use restore::{
-    CollectionAction, CollectionReport, DownloadFormat, Rename, Restore, RestoreMode, Selection,
-    StartDownload, StartRestore,
+    CollectionAction, CollectionReport, DownloadFormat, Proof, Rename, Restore, RestoreMode,
+    Selection, StartDownload, StartRestore,
 };
 pub use snapshot::{ClusterTime, Consistency, Snapshot, SnapshotWay, TakeSnapshot};
 

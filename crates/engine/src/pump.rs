@@ -31,7 +31,7 @@ const READING: ReadOptions = ReadOptions {
 const LARGE_BYTES: u64 = 256 << 10;
 
 /// Returns whether documents are so large that a few of them at a time fill the memory.
-fn is_large(size_bytes: u64, documents: u64) -> bool {
+pub(crate) fn is_large(size_bytes: u64, documents: u64) -> bool {
     documents > 0 && size_bytes / documents >= LARGE_BYTES
 }
 

@@ -272,8 +272,9 @@ async fn insert(connection: &mut Connection, restore: &RestoreJob) -> Result<(),
     let inserted = query(
         "INSERT INTO restores (id, delivery, status, cluster_id, cluster_name, project_id,
              snapshot_id, snapshot_finished_at_ms, target_cluster_id, target_name,
-             target_project_id, created_at_ms, finished_at_ms, expires_at_ms, mode, selection)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+             target_project_id, created_at_ms, finished_at_ms, expires_at_ms, mode, selection,
+             reads_whole)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
     )
     .bind(restore.id.to_string())
     .bind(delivery_word(restore.delivery))
@@ -291,6 +292,7 @@ async fn insert(connection: &mut Connection, restore: &RestoreJob) -> Result<(),
     .bind(restore.expires_at.as_millis())
     .bind(restore.mode.map(RestoreMode::as_str))
     .bind(selection)
+    .bind(restore.reads_whole)
     .execute(&mut *connection)
     .await;
     if let Err(error) = &inserted
@@ -368,6 +370,7 @@ fn restore(row: &Row) -> Result<RestoreJob, Error> {
             Some(_) => Some(row.object("selection")?),
             None => None,
         },
+        reads_whole: row.flag("reads_whole")?,
         created_at: row.time("created_at_ms")?,
         finished_at: row.time_or_none("finished_at_ms")?,
         expires_at: row.time("expires_at_ms")?,

@@ -28,7 +28,7 @@ pub use organization::{Organization, Project};
 pub use page::{Listed, Page};
 pub use principal::{Action, Actor, ApiKey, Principal, Role, RoleAssignment};
 pub use restore::{
-    ChosenMode, CollectionAction, CollectionReport, Delivery, DownloadFormat, RestoreJob,
+    ChosenMode, CollectionAction, CollectionReport, Delivery, DownloadFormat, Proof, RestoreJob,
     RestoreMode, RestoreReport,
 };
 pub use selection::{InvalidSelection, Rename, Selection};

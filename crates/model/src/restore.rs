@@ -142,6 +142,8 @@ pub struct RestoreJob {
     pub chosen: Option<ChosenMode>,
     /// What of the snapshot is put back; none for all of it.
     pub selection: Option<Selection>,
+    /// Whether everything is read back in the end, also where history would prove it.
+    pub reads_whole: bool,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it completed or failed.
@@ -195,6 +197,25 @@ pub struct CollectionReport {
     pub changed: u64,
     /// Whether count, fingerprint, options and indexes were found equal on the target.
     pub verified: bool,
+    /// What that was found by.
+    #[serde(default)]
+    pub proof: Proof,
+}
+
+/// By what a collection was found to be what the snapshot holds.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Proof {
+    /// All that it holds because of the snapshot was read back.
+    #[default]
+    ReadBack,
+    /// What the server's history says was written since the snapshot was read back, up to a time
+    /// after the restore's last write; all else is what the snapshot was taken of.
+    History,
+    /// Only the catalog was compared: there is no document.
+    Catalog,
 }
 
 /// What a restore did to one collection.

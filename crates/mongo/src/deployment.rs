@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bson::rawdoc;
+use bytes::Bytes;
 use mongodb::Client;
 use mongodb::error::ErrorKind;
 use mongodb::options::ClientOptions;
@@ -12,8 +13,8 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::error::Cause;
 use crate::server::Server;
 use crate::{
-    Catalog, ChangeLimits, Changes, ClusterTime, Description, Error, ResumePoint, SourceSnapshot,
-    Target,
+    Catalog, ChangeLimits, ClusterTime, Collection, Description, Error, Followed, RereadStream,
+    ResumePoint, SourceSnapshot, Target,
 };
 use crate::{catalog, describe, privilege, snapshot, target};
 
@@ -129,13 +130,27 @@ impl Deployment {
         snapshot::begin_pass(&self.server).await
     }
 
-    /// Returns which documents were written after `since` up to now, and that time.
+    /// Returns which documents were written after `since` up to now, which is a time not earlier
+    /// than `at_least`, and from where to follow on.
     pub async fn changes_until_now(
         &self,
         since: &ResumePoint,
         limits: &ChangeLimits,
-    ) -> Result<(Changes, ClusterTime), Error> {
-        snapshot::changes_until_now(&self.server, since, limits).await
+        at_least: Option<ClusterTime>,
+    ) -> Result<Followed, Error> {
+        snapshot::changes_until_now(&self.server, since, limits, at_least).await
+    }
+
+    /// Reads the documents of a collection that have one of `ids` (raw `_id` elements) as they were
+    /// at `time`, which a majority must have; see [`SourceSnapshot::reread`]. A restore's marker is
+    /// no hindrance.
+    pub fn reread_at(
+        &self,
+        time: ClusterTime,
+        collection: &Collection,
+        ids: Vec<Bytes>,
+    ) -> RereadStream {
+        snapshot::reread_at(&self.server, time, collection, ids)
     }
 
     /// Ends the server in good order; its process is still there when this returns.

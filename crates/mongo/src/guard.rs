@@ -7,7 +7,7 @@
 use bson::{Bson, RawDocumentBuf, rawdoc};
 
 use crate::server::{Server, code};
-use crate::{Error, catalog};
+use crate::{ClusterTime, Error, catalog};
 
 /// The database that holds the marker of an unfinished restore: one collection, named after the
 /// job. It exists only while a restore runs or after one was abandoned.
@@ -115,8 +115,8 @@ pub(crate) async fn place(server: &Server, mark: &Mark) -> Result<(), Error> {
 }
 
 /// Changes the marker and waits until that is durable, and with it all that was written before;
-/// fails where the marker is not there any more.
-pub(crate) async fn confirm(server: &Server, job: &str) -> Result<(), Error> {
+/// fails where the marker is not there any more. Returns the time of that change, or a later one.
+pub(crate) async fn confirm(server: &Server, job: &str) -> Result<Option<ClusterTime>, Error> {
     let command = rawdoc! {
         "update": job,
         "updates": [{ "q": { "_id": "restore" }, "u": { "$inc": { "barriers": 1_i64 } } }],
@@ -125,7 +125,7 @@ pub(crate) async fn confirm(server: &Server, job: &str) -> Result<(), Error> {
     let doing = || "wait until everything is durable".to_owned();
     let reply = server.run(MARKER_DATABASE, command, doing).await?;
     match reply.get_i32("n") {
-        Ok(1) => Ok(()),
+        Ok(1) => Ok(reply.get_timestamp("operationTime").ok().map(Into::into)),
         _ => Err(Error::TargetTaken {
             job: job.to_owned(),
         }),

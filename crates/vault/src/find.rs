@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, TryStreamExt};
 
 use crate::block;
 use crate::error::Error;
@@ -24,12 +25,32 @@ const LOCAL_PAGES_ONE_IN: usize = 8;
 /// Pages that count as few in any case.
 const LOCAL_PAGES: usize = 4;
 
+/// Documents of one read of the store, each with the position of its identity among those asked
+/// for.
+pub type FoundStream = BoxStream<'static, Result<Vec<(usize, Bytes)>, Error>>;
+
 /// Returns the live document of each identity.
 pub(crate) async fn find(
     repository: &Arc<Inner>,
     collection: &CollectionManifest,
     identities: &[Bytes],
 ) -> Result<Vec<Option<Bytes>>, Error> {
+    let mut documents = vec![None; identities.len()];
+    let mut found = find_each(repository, collection, identities).await?;
+    while let Some(some) = found.try_next().await? {
+        for (position, document) in some {
+            documents[position] = Some(document);
+        }
+    }
+    Ok(documents)
+}
+
+/// Streams the live documents of identities in about the order of the store.
+pub(crate) async fn find_each(
+    repository: &Arc<Inner>,
+    collection: &CollectionManifest,
+    identities: &[Bytes],
+) -> Result<FoundStream, Error> {
     if !collection.can_be_edited() {
         return Err(cannot(collection));
     }
@@ -37,10 +58,15 @@ pub(crate) async fn find(
         return Err(Error::invalid("an identity is empty"));
     }
     let keys = &repository.hash_keys;
-    let hashes: Vec<IdentityHash> = identities.iter().map(|id| keys.identity(id)).collect();
-    let mut wanted = hashes.clone();
+    let mut positions: HashMap<IdentityHash, Vec<usize>> = HashMap::new();
+    for (position, identity) in identities.iter().enumerate() {
+        positions
+            .entry(keys.identity(identity))
+            .or_default()
+            .push(position);
+    }
+    let mut wanted: Vec<IdentityHash> = positions.keys().copied().collect();
     wanted.sort_unstable();
-    wanted.dedup();
     let counter = ReadCounter::default();
     let segments = collection.segments.as_deref().unwrap_or_default();
     let candidates = locate(repository, &counter, segments, &wanted).await?;
@@ -50,9 +76,18 @@ pub(crate) async fn find(
         collection.pages.clone(),
     );
     let found = live(&pages, &candidates).await?;
-    let documents = read(repository, &counter, found).await?;
-    let of = |hash: &IdentityHash| documents.get(hash).cloned();
-    Ok(hashes.iter().map(of).collect())
+    let read = read(repository, &counter, found);
+    let placed = move |documents: Vec<Vec<(IdentityHash, Bytes)>>| {
+        let each = documents
+            .into_iter()
+            .flatten()
+            .flat_map(|(identity, document)| {
+                let positions = positions[&identity].iter();
+                positions.map(move |position| (*position, document.clone()))
+            });
+        each.collect()
+    };
+    Ok(read.map_ok(placed).boxed())
 }
 
 /// Says that a collection has no entries for its documents.
@@ -93,21 +128,24 @@ async fn live(pages: &Pages, candidates: &[Candidate]) -> Result<Found, Error> {
 }
 
 /// Reads the documents out of their blocks.
-async fn read(
+fn read(
     repository: &Arc<Inner>,
     counter: &ReadCounter,
     found: Found,
-) -> Result<HashMap<IdentityHash, Bytes>, Error> {
+) -> impl Stream<Item = Result<Vec<Vec<(IdentityHash, Bytes)>>, Error>> + Send + use<> {
     let mut blocks: HashMap<BlockPlace, (BlockReference, Vec<Live>)> = HashMap::new();
     for (live, block) in found.into_values() {
         let wanted = blocks.entry(live.block);
         wanted.or_insert_with(|| (block, Vec::new())).1.push(live);
     }
-    let pieces = blocks.into_iter().map(|(place, (block, wanted))| Piece {
-        pack: place.0,
-        offset: block.offset,
-        length: u64::from(block.length),
-        what: (block, wanted),
+    let pieces = blocks.into_iter().map(|(place, (block, mut wanted))| {
+        wanted.sort_unstable_by_key(|live| live.document);
+        Piece {
+            pack: place.0,
+            offset: block.offset,
+            length: u64::from(block.length),
+            what: (block, wanted),
+        }
     });
     let open = |repository: &Inner, piece: Piece<(BlockReference, Vec<Live>)>, sealed: Vec<u8>| {
         let (block, wanted) = piece.what;
@@ -126,7 +164,5 @@ async fn read(
         };
         wanted.iter().map(copy).collect::<Result<Vec<_>, Error>>()
     };
-    let read = fetch(repository, counter, pieces.collect(), open);
-    let documents: Vec<Vec<(IdentityHash, Bytes)>> = read.try_concat().await?;
-    Ok(documents.into_iter().flatten().collect())
+    fetch(repository, counter, pieces.collect(), open)
 }

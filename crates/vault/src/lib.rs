@@ -46,6 +46,7 @@ pub use block::Block;
 pub use check::{CheckOptions, CheckReport, Problem};
 pub use diff::{DiffOptions, Difference, DifferenceCounts};
 pub use error::{Error, ErrorKind};
+pub use find::FoundStream;
 pub use fingerprint::{Fingerprint, Fingerprinter, Sum};
 pub use gc::Swept;
 pub use id::{BlockId, PackId, PageId, ParseIdError, RepositoryId, SnapshotId};

@@ -14,7 +14,7 @@ use crate::block::Block;
 use crate::check::{self, CheckOptions, CheckReport};
 use crate::diff::{self, DiffOptions, Difference, DifferenceCounts};
 use crate::error::Error;
-use crate::find;
+use crate::find::{self, FoundStream};
 use crate::fingerprint::Fingerprinter;
 use crate::frame::ObjectSeal;
 use crate::gc::{self, Swept};
@@ -174,6 +174,17 @@ impl Repository {
         identities: &[Bytes],
     ) -> Result<Vec<Option<Bytes>>, Error> {
         find::find(&self.inner, collection, identities).await
+    }
+
+    /// Streams the documents of [`Repository::find`] in about the order in which the store has
+    /// them, those of one read at a time: no block is read twice, and what is held is bounded by
+    /// the size of some reads and 200 bytes an identity.
+    pub async fn find_each(
+        &self,
+        collection: &CollectionManifest,
+        identities: &[Bytes],
+    ) -> Result<FoundStream, Error> {
+        find::find_each(&self.inner, collection, identities).await
     }
 
     /// Streams the documents that differ between two collections of this repository's snapshots;

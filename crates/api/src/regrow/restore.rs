@@ -48,6 +48,19 @@ pub enum CollectionAction {
     Dropped,
 }
 
+/// By what a collection was found to be what the snapshot holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Proof {
+    /// All that it holds because of the snapshot was read back.
+    ReadBack,
+    /// What was written since the snapshot, as the server's history has it, was read back; all else
+    /// is what the snapshot was taken of.
+    History,
+    /// Only the catalog was compared: there is no document.
+    Catalog,
+}
+
 /// Another name for a collection, or for all of a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -115,6 +128,10 @@ pub struct StartRestore {
     /// How it is done; the way that costs least of those that are safe when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<RestoreMode>,
+    /// Whether every collection is read back whole in the end, also where the history of a target
+    /// that is rewound would prove that it is what the snapshot holds.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub read_whole: bool,
     /// What of the snapshot is put back, while all else on the target stays; all of the snapshot
     /// in the place of everything when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,10 +152,18 @@ impl StartRestore {
     /// What [`crate::body`] says of each fault.
     pub fn parse(bytes: &[u8]) -> Result<Self, ApiError> {
         const TARGET: &str = "targetClusterName";
-        let known = ["mode", "selection", "snapshotId", TARGET, "targetGroupId"];
+        let known = [
+            "mode",
+            "readWhole",
+            "selection",
+            "snapshotId",
+            TARGET,
+            "targetGroupId",
+        ];
         let mut body = Body::parse(bytes, &known)?;
         Ok(Self {
             mode: body.choice("mode", &MODES)?,
+            read_whole: body.flag("readWhole")?.unwrap_or(false),
             selection: Selection::take(&mut body)?,
             snapshot_id: required(body.id("snapshotId")?, "snapshotId")?,
             target_cluster_name: required(body.filled_text(TARGET)?, TARGET)?,
@@ -201,6 +226,8 @@ pub struct CollectionReport {
     pub documents: u64,
     /// Database and collection.
     pub namespace: String,
+    /// By what it was found equal.
+    pub proof: Proof,
     /// Whether count, fingerprint, options and indexes were found equal to the snapshot's.
     pub verified: bool,
 }
@@ -276,6 +303,7 @@ mod tests {
     fn what_is_written_is_what_is_read() {
         let plain = read("").unwrap();
         assert_eq!((plain.mode, &plain.selection), (None, &None));
+        assert!(!plain.read_whole);
         let selection = Selection {
             exclude: vec!["a.b".to_owned()],
             include: vec!["a.*".to_owned()],
@@ -288,6 +316,7 @@ mod tests {
         };
         let whole = StartRestore {
             mode: Some(RestoreMode::InPlace),
+            read_whole: true,
             selection: Some(selection),
             ..plain
         };
@@ -308,6 +337,7 @@ mod tests {
     fn each_fault_has_its_code() {
         for (rest, code) in [
             (r#","mode":"FAST""#, "INVALID_ENUM_VALUE"),
+            (r#","readWhole":1"#, "INVALID_JSON_ATTRIBUTE"),
             (r#","selection":[]"#, "INVALID_JSON_ATTRIBUTE"),
             (r#","selection":{"only":1}"#, "INVALID_ATTRIBUTE"),
             (

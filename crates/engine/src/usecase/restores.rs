@@ -32,6 +32,8 @@ pub struct RestoreRequest {
     pub mode: Option<RestoreMode>,
     /// What of the snapshot; all of it where absent.
     pub selection: Option<Selection>,
+    /// Whether everything is read back in the end, also where history would prove it.
+    pub reads_whole: bool,
 }
 
 impl Restores<'_> {
@@ -113,6 +115,7 @@ impl Restores<'_> {
         let mut restore = new_job(self.0, &source, &snapshot, &target, Delivery::Restore)?;
         restore.mode = request.mode;
         restore.selection = request.selection.clone();
+        restore.reads_whole = request.reads_whole;
         self.store(&restore, &caller.actor()).await?;
         Ok((source, restore))
     }
@@ -321,6 +324,7 @@ pub(crate) fn new_job(
         mode: None,
         chosen: None,
         selection: None,
+        reads_whole: false,
         created_at: now,
         finished_at: None,
         expires_at: now.plus_millis(LIFETIME_MS),

@@ -1,6 +1,6 @@
 //! A cluster is put back to its own snapshot by what was written since, and only where that is so.
 
-use model::{CollectionAction, Error, RestoreJob, RestoreMode, Status, Tier};
+use model::{CollectionAction, Error, Proof, RestoreJob, RestoreMode, Status, Tier};
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use testkit::RealMongo;
@@ -15,6 +15,12 @@ fn action(job: &RestoreJob, namespace: &str) -> Option<(CollectionAction, u64)> 
         .iter()
         .find(|row| row.namespace == namespace)?;
     Some((row.action, row.changed))
+}
+
+fn proof(job: &RestoreJob, namespace: &str) -> Option<Proof> {
+    let mut rows = job.report.as_ref()?.collections.iter();
+    let row = rows.find(|row| row.namespace == namespace)?;
+    Some(row.proof)
 }
 
 async fn assert_equal(before: &sample::State, client: &Client) -> anyhow::Result<()> {
@@ -93,6 +99,10 @@ async fn a_little_damage_is_rewound_without_being_asked() -> anyhow::Result<()> 
     let of = |name: &str| action(&restore, name);
     assert_eq!(of("shop.carts"), Some((CollectionAction::Rewound, 13)));
     assert_eq!(of("shop.still"), Some((CollectionAction::Rewound, 0)));
+    for name in ["shop.carts", "shop.still"] {
+        assert_eq!(proof(&restore, name), Some(Proof::History), "{name}");
+    }
+    assert_eq!(proof(&restore, "shop.log"), Some(Proof::ReadBack));
     assert_eq!(of("shop.indexed"), Some((CollectionAction::Loaded, 20)));
     assert_eq!(of("shop.dropped"), Some((CollectionAction::Loaded, 20)));
     assert_eq!(of("shop.log"), Some((CollectionAction::Loaded, 3)));
@@ -176,5 +186,53 @@ async fn what_cannot_be_rewound_says_why() -> anyhow::Result<()> {
         Status::Completed,
         "no mark is left"
     );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_of_each_role_rewinds_and_is_told_what_that_is_proved_by() -> anyhow::Result<()> {
+    let mongo = RealMongo::replica_set().with_auth().start().await?;
+    let client = mongo.client().await?;
+    let carts = client.database("shop").collection::<Document>("carts");
+    let cart = |n: i32| doc! { "_id": n, "text": "x".repeat(100) };
+    carts.insert_many((0..500).map(cart)).await?;
+    let world = World::started().await?;
+    let before = sample::state(&client).await?;
+    let target = [
+        ("readWriteAnyDatabase", "admin"),
+        ("dbAdminAnyDatabase", "admin"),
+    ];
+    let users = [
+        // Nobody shows it the oplog, and what a change stream shows is not everything.
+        ("plain", None, Proof::ReadBack),
+        // It reads single documents by the collection's name.
+        ("reader", Some(("read", "local")), Proof::History),
+        ("backup", Some(("backup", "admin")), Proof::History),
+    ];
+    for (name, more, expected) in users {
+        let roles: Vec<_> = target.into_iter().chain(more).collect();
+        mongo.create_user(name, "p", &roles).await?;
+        world
+            .attach(name, &mongo.uri_as(name, "p"), Tier::M2)
+            .await?;
+        let snapshot = world.snapshot(name).await?;
+        assert_eq!(snapshot.status, Status::Completed, "{:?}", snapshot.failure);
+        let change = doc! { "$set": { "text": name } };
+        carts
+            .update_many(doc! { "_id": { "$lt": 9 } }, change)
+            .await?;
+        carts.delete_one(doc! { "_id": 10 }).await?;
+        carts.insert_one(doc! { "_id": name }).await?;
+        let mut request = world.request(name, snapshot.id, name);
+        request.mode = Some(RestoreMode::Rewind);
+        let restore = world.restored(&request).await?;
+        assert_eq!(restore.status, Status::Completed, "{:?}", restore.failure);
+        assert_equal(&before, &client).await?;
+        assert_eq!(
+            action(&restore, "shop.carts"),
+            Some((CollectionAction::Rewound, 11))
+        );
+        assert_eq!(proof(&restore, "shop.carts"), Some(expected), "{name}");
+    }
     Ok(())
 }

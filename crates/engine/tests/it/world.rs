@@ -228,6 +228,7 @@ impl World {
             target: target.to_owned(),
             mode: None,
             selection: None,
+            reads_whole: false,
         }
     }
 

@@ -15,6 +15,7 @@ fn report() -> RestoreReport {
             size_bytes: 1 << 33,
             changed: 1,
             verified: true,
+            proof: model::Proof::History,
         }],
     }
 }

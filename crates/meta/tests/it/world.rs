@@ -288,6 +288,7 @@ pub(crate) fn restore(
         mode: None,
         chosen: None,
         selection: None,
+        reads_whole: false,
         created_at: at(i64::from(number)),
         finished_at: None,
         expires_at: at(14_400),

@@ -43,6 +43,11 @@ impl ResumePoint {
         self.time
     }
 
+    /// Tells whether it is the point of a pass.
+    pub(crate) fn of_pass(&self) -> bool {
+        self.of_pass
+    }
+
     /// Returns the way by which it will be followed.
     pub fn way(&self) -> FollowWay {
         match self.proof {

@@ -508,8 +508,9 @@ async fn more_than_the_limits_is_unknown_and_the_rest_is_not() -> anyhow::Result
             ids_per_collection,
             bytes,
         };
-        let (mut changes, until) = source.changes_until_now(&since, &limits).await?;
-        assert!(until > since.time());
+        let followed = source.changes_until_now(&since, &limits, None).await?;
+        assert!(followed.until > since.time());
+        let mut changes = followed.changes;
         assert!(changes.entries_read() >= 108 && changes.bytes_read() > 1000);
         let catalog = source.catalog().await?;
         let many = entry(&catalog, "shop", "many")?;

@@ -352,7 +352,7 @@ async fn a_later_restore_takes_the_target_over() -> anyhow::Result<()> {
     second.begin().await?;
     for answer in [
         first.held().await,
-        first.barrier().await,
+        first.barrier().await.map(drop),
         first.wipe().await,
         first.release().await,
     ] {

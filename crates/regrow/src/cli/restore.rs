@@ -2,8 +2,8 @@
 
 use api::group::Group;
 use api::regrow::{
-    Cluster, CollectionAction, CollectionReport, Rename, Restore, RestoreMode, Selection, Snapshot,
-    StartRestore as Body,
+    Cluster, CollectionAction, CollectionReport, Proof, Rename, Restore, RestoreMode, Selection,
+    Snapshot, StartRestore as Body,
 };
 use api::tenant::DeliveryType;
 
@@ -59,6 +59,7 @@ async fn start(command: &StartRestore, session: &Session) -> Result<(), Failure>
     confirm(&plan, &target.name, command.yes, session.output)?;
     let body = Body {
         mode,
+        read_whole: command.how.read_whole,
         selection,
         snapshot_id: snapshot.id,
         target_cluster_name: target.name.clone(),
@@ -313,13 +314,14 @@ pub(super) fn compared(facts: Facts, report: &[CollectionReport]) -> Facts {
         .filter(there)
         .filter(|row| row.verified)
         .count();
-    let facts = facts.fact(
-        "compared",
-        format!(
-            "{equal} of {} collections are equal",
-            report.iter().filter(there).count()
-        ),
-    );
+    let all = report.iter().filter(there).count();
+    let by_history = report.iter().filter(|row| row.proof == Proof::History);
+    let by_history = match by_history.count() {
+        0 => String::new(),
+        count => format!("; of {count} only what was written was read, as history shows it"),
+    };
+    let compared = format!("{equal} of {all} collections are equal{by_history}");
+    let facts = facts.fact("compared", compared);
     report.iter().fold(facts, |facts, row| {
         let (word, rest) = done(row);
         let verdict = if row.verified { "" } else { ", DIFFERS" };
@@ -332,7 +334,14 @@ fn done(row: &CollectionReport) -> (&'static str, String) {
     match row.action {
         CollectionAction::Loaded => ("loaded", whole()),
         CollectionAction::LoadedAtTheFlip => ("loaded last", whole()),
-        CollectionAction::Rewound => ("rewound", format!(", {} documents", count(row.changed))),
+        CollectionAction::Rewound => {
+            let proof = match row.proof {
+                Proof::History => "proved by history",
+                Proof::ReadBack | Proof::Catalog => "read whole",
+            };
+            let changed = count(row.changed);
+            ("rewound", format!(", {changed} documents, {proof}"))
+        }
         CollectionAction::Merged => ("merged", format!(", {} documents", count(row.changed))),
         CollectionAction::View => ("view", String::new()),
         CollectionAction::Dropped => ("dropped", String::new()),

@@ -3,16 +3,24 @@
 use model::{ChosenMode, RestoreJob, RestoreMode};
 use mongo::Deployment;
 
+use super::history::History;
 use super::put::Put;
 use super::rewind::Cost;
 use super::{Error, rewind};
+
+/// How a restore is done.
+pub(super) struct Choice {
+    pub(super) mode: ChosenMode,
+    /// What was read of the target's history to decide it; always there for a rewind.
+    pub(super) history: Option<History>,
+}
 
 /// Decides; reads the source's history where that is worth it, and changes nothing.
 pub(super) async fn mode(
     job: &RestoreJob,
     put: &Put<'_>,
     deployment: &Deployment,
-) -> Result<ChosenMode, Error> {
+) -> Result<Choice, Error> {
     if put.target.is_flipping().await? {
         return Ok(chosen(
             RestoreMode::Safe,
@@ -29,9 +37,12 @@ pub(super) async fn mode(
     }
     match job.mode {
         Some(RestoreMode::Rewind) => {
-            let cost = rewind::cost(put, deployment).await?;
-            cost.map_err(impossible)?;
-            Ok(chosen(RestoreMode::Rewind, "it was asked for"))
+            let history = rewind::follow(put, deployment).await?;
+            let choice = chosen(RestoreMode::Rewind, "it was asked for");
+            Ok(Choice {
+                history: Some(history.map_err(impossible)?),
+                ..choice
+            })
         }
         Some(mode) => Ok(chosen(mode, "it was asked for")),
         None => cheapest(job, put, deployment).await,
@@ -42,7 +53,7 @@ async fn cheapest(
     job: &RestoreJob,
     put: &Put<'_>,
     deployment: &Deployment,
-) -> Result<ChosenMode, Error> {
+) -> Result<Choice, Error> {
     let safe = |because: String| Ok(chosen(RestoreMode::Safe, because));
     if put.items.is_part {
         return safe("only a part of the snapshot is put back".to_owned());
@@ -50,11 +61,18 @@ async fn cheapest(
     if job.target_cluster_id != job.cluster_id {
         return safe("the target is not the cluster that the snapshot was taken from".to_owned());
     }
-    match rewind::cost(put, deployment).await? {
-        Err(reason) => safe(reason),
-        Ok(cost) if cost.is_small => Ok(chosen(RestoreMode::Rewind, words(&cost))),
-        Ok(cost) => safe(format!("too much is different: {}", words(&cost))),
+    let history = match rewind::follow(put, deployment).await? {
+        Ok(history) => history,
+        Err(reason) => return safe(reason),
+    };
+    let cost = rewind::cost(put, &history).await?;
+    if !cost.is_small {
+        return safe(format!("too much is different: {}", words(&cost)));
     }
+    Ok(Choice {
+        history: Some(history),
+        ..chosen(RestoreMode::Rewind, words(&cost))
+    })
 }
 
 fn words(cost: &Cost) -> String {
@@ -68,10 +86,11 @@ fn words(cost: &Cost) -> String {
     words
 }
 
-fn chosen(mode: RestoreMode, because: impl Into<String>) -> ChosenMode {
-    ChosenMode {
-        mode,
-        because: because.into(),
+fn chosen(mode: RestoreMode, because: impl Into<String>) -> Choice {
+    let because = because.into();
+    Choice {
+        mode: ChosenMode { mode, because },
+        history: None,
     }
 }
 

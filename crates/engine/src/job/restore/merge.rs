@@ -7,7 +7,7 @@
 use bson::RawDocument;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use model::{CollectionAction, CollectionReport, RestoreReport, Selection};
+use model::{CollectionAction, CollectionReport, Proof, RestoreReport, Selection};
 use mongo::{Catalog, Collection, CollectionKind, Filter, Loader};
 use vault::ReadOptions;
 
@@ -156,6 +156,7 @@ async fn fill(
         size_bytes,
         changed: documents,
         verified: true,
+        proof: Proof::ReadBack,
     })
 }
 

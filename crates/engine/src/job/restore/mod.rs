@@ -18,14 +18,20 @@ mod beside;
 mod choose;
 #[cfg(test)]
 mod crash_tests;
+mod history;
 mod in_place;
 mod items;
 mod merge;
+mod proof;
+#[cfg(test)]
+mod proof_tests;
 mod put;
 mod rewind;
 #[cfg(test)]
 mod tests;
+mod write_back;
 
+use choose::Choice;
 use items::Items;
 pub(crate) use items::check_selection;
 use put::Put;
@@ -100,10 +106,9 @@ fn release_series(version: &str) -> Option<(u32, u32)> {
 
 /// A restore of which it is known what goes where and how; the target is untouched so far.
 pub(crate) struct Planned<'a> {
-    deployment: Deployment,
     put: Put<'a>,
     filter: Option<mongo::Filter>,
-    chosen: ChosenMode,
+    choice: Choice,
 }
 
 /// Reads the snapshot's manifest, looks at the target, and decides how to put the one onto the
@@ -120,37 +125,40 @@ pub(crate) async fn plan<'a>(
     check_compatible(snapshot, &target.name, &deployment.describe().await?)?;
     deployment.require_target().await?;
     let held = deployment.target(&job.id.to_string()).await?;
-    let put = Put::new(engine, manifest, items, held, counter);
+    let mut put = Put::new(engine, manifest, items, held, counter);
+    put.reads_whole = job.reads_whole;
     let filter = match &job.selection {
         Some(selection) => merge::filter(selection)?,
         None => None,
     };
-    let chosen = choose::mode(job, &put, &deployment).await?;
+    let choice = choose::mode(job, &put, &deployment).await?;
     Ok(Planned {
-        deployment,
         put,
         filter,
-        chosen,
+        choice,
     })
 }
 
 impl Planned<'_> {
     /// Returns the mode that was chosen, and why.
     pub(crate) fn chosen(&self) -> &ChosenMode {
-        &self.chosen
+        &self.choice.mode
     }
 
     /// Does it; returns a row per collection once all was found equal.
     pub(crate) async fn run(self) -> Result<RestoreReport, Error> {
-        let (mode, because) = (self.chosen.mode, &self.chosen.because);
+        let ChosenMode { mode, because } = &self.choice.mode;
         tracing::info!(%mode, because, "restoring");
         if let Some(filter) = &self.filter {
             return merge::put(&self.put, filter).await;
         }
-        match self.chosen.mode {
-            RestoreMode::Safe => beside::put(&self.put).await,
-            RestoreMode::InPlace => in_place::put(&self.put).await,
-            RestoreMode::Rewind => rewind::put(&self.put, &self.deployment).await,
+        match (mode, self.choice.history) {
+            (RestoreMode::Safe, _) => beside::put(&self.put).await,
+            (RestoreMode::InPlace, _) => in_place::put(&self.put).await,
+            (RestoreMode::Rewind, history) => {
+                let history = history.expect("a rewind is chosen by its history");
+                rewind::put(&self.put, history).await
+            }
         }
     }
 }

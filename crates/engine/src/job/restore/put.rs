@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use futures::FutureExt;
-use model::{CollectionAction, CollectionReport, RestoreReport};
+use model::{CollectionAction, CollectionReport, Proof, RestoreReport};
 use mongo::{Collection, Target};
-use vault::{CollectionManifest, Manifest};
+use vault::{CollectionManifest, Fingerprint, Manifest};
 
 use super::Error;
 use super::items::{Item, Items};
@@ -21,8 +21,24 @@ pub(super) struct Put<'a> {
     _kept: vault::Held,
     pub(super) items: Items,
     pub(super) target: Target,
+    /// Whether everything is to be read in the end, also where history would prove it.
+    pub(super) reads_whole: bool,
     lanes: Lanes,
     counter: &'a SharedCounter,
+}
+
+/// Says that what was found is not what the snapshot holds.
+pub(super) fn mismatch(item: &Item, found: Fingerprint, expected: Fingerprint) -> Error {
+    let what = if found.documents == expected.documents {
+        "its documents differ".to_owned()
+    } else {
+        let (found, expected) = (found.documents, expected.documents);
+        format!("{found} documents instead of {expected}")
+    };
+    Error::Mismatch {
+        namespace: item.wanted.namespace(),
+        what,
+    }
 }
 
 /// An item under the name that it is loaded by.
@@ -46,6 +62,7 @@ impl<'a> Put<'a> {
             manifest,
             items,
             target,
+            reads_whole: false,
             lanes: Lanes::new(engine.parts.config.cursors),
             counter,
         };
@@ -79,6 +96,9 @@ impl<'a> Put<'a> {
         &self,
         items: &[&Item],
     ) -> Result<Vec<CollectionReport>, Error> {
+        if items.is_empty() {
+            return Ok(Vec::new());
+        }
         let target = &self.target;
         let wanted: Vec<Collection> = items.iter().map(|item| item.wanted.clone()).collect();
         let mut moves = target.stage(&wanted, &target.catalog().await?).await?;
@@ -107,6 +127,9 @@ impl<'a> Put<'a> {
         &self,
         items: &[&Item],
     ) -> Result<Vec<CollectionReport>, Error> {
+        if items.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut all = Vec::new();
         for item in items {
             self.target.remove(&item.wanted).await?;
@@ -181,18 +204,7 @@ impl<'a> Put<'a> {
         if found == expected {
             return Ok(());
         }
-        let what = if found.documents == expected.documents {
-            "its documents differ".to_owned()
-        } else {
-            format!(
-                "{} documents instead of {}",
-                found.documents, expected.documents
-            )
-        };
-        Err(Error::Mismatch {
-            namespace: item.wanted.namespace(),
-            what,
-        })
+        Err(mismatch(item, found, expected))
     }
 
     /// Returns the row of what was loaded whole and found equal.
@@ -205,6 +217,10 @@ impl<'a> Put<'a> {
             size_bytes: stored.bytes,
             changed: stored.documents,
             verified: true,
+            proof: match action {
+                CollectionAction::View => Proof::Catalog,
+                _ => Proof::ReadBack,
+            },
         }
     }
 
@@ -272,6 +288,7 @@ impl<'a> Put<'a> {
             size_bytes: 0,
             changed: 0,
             verified: true,
+            proof: Proof::Catalog,
         })
     }
 }

@@ -76,6 +76,11 @@ pub(in crate::cli) struct HowToRestore {
     )]
     pub(in crate::cli) mode: Option<Mode>,
 
+    /// Read every collection back whole in the end. Without it, one that was rewound is proved by
+    /// the server's own history where that shows every write, and by what was written alone.
+    #[arg(long)]
+    pub(in crate::cli) read_whole: bool,
+
     /// Put back only this: DATABASE.COLLECTION or DATABASE.*; can be given several times.
     #[arg(
         long,

@@ -3,8 +3,8 @@
 use api::List;
 use api::link::{self, Link};
 use api::regrow::{
-    CollectionAction, CollectionReport, DownloadFormat, Rename, Restore, RestoreMode, Selection,
-    StartDownload, StartRestore,
+    CollectionAction, CollectionReport, DownloadFormat, Proof, Rename, Restore, RestoreMode,
+    Selection, StartDownload, StartRestore,
 };
 use api::tenant::DeliveryType;
 use axum::http::StatusCode;
@@ -71,6 +71,7 @@ pub(crate) async fn restore(
         target: request.target_cluster_name,
         mode: request.mode.map(mode_of),
         selection: request.selection.map(selection_of),
+        reads_whole: request.read_whole,
     };
     let (_, job) = ask.start_restore(OWN, &request).await?;
     ask.one(StatusCode::CREATED, &wire(&ask, &job, None))
@@ -166,6 +167,11 @@ pub(super) fn row(collection: &model::CollectionReport) -> CollectionReport {
         changed: collection.changed,
         documents: collection.documents,
         namespace: collection.namespace.clone(),
+        proof: match collection.proof {
+            model::Proof::ReadBack => Proof::ReadBack,
+            model::Proof::History => Proof::History,
+            model::Proof::Catalog => Proof::Catalog,
+        },
         verified: collection.verified,
     }
 }

@@ -74,6 +74,7 @@ pub(crate) async fn create(
         target,
         mode: None,
         selection: None,
+        reads_whole: false,
     };
     let (instance, job) = ask.start_restore(SERVERLESS, &request).await?;
     ask.found(&wire(&ask, &instance, &job, ask.engine().now()))

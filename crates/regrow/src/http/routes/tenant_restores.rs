@@ -90,6 +90,7 @@ pub(crate) async fn restore(
         target: request.target_deployment_item_name,
         mode: None,
         selection: None,
+        reads_whole: false,
     };
     let (_, job) = ask.start_restore(TENANT, &request).await?;
     ask.found(&wire(&ask, &job))
