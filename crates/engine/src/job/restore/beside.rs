@@ -8,17 +8,22 @@
 use std::time::Duration;
 
 use model::{CollectionAction, CollectionReport, RestoreReport};
-use mongo::{Beginning, Collection, Move};
+use mongo::{Beginning, Move};
 
 use super::Error;
 use super::items::Item;
-use super::put::{Loading, Put};
+use super::put::Put;
 use crate::worker::in_words;
 
 /// How often a flip is tried that fails for a passing reason.
 const FLIPS_MAX: u32 = 6;
 /// How long to wait before the second flip; each later wait is twice as long: 31 s in all.
 const FLIP_WAIT: Duration = Duration::from_secs(1);
+
+/// How often undoing is tried that fails for a passing reason.
+const UNDOS_MAX: u32 = 8;
+/// How long to wait before the second time; each later wait is twice as long: 127 s in all.
+const UNDO_WAIT: Duration = Duration::from_secs(1);
 
 /// Puts the snapshot, or the part of it that was selected, in the place of what is there.
 pub(super) async fn put(put: &Put<'_>) -> Result<RestoreReport, Error> {
@@ -48,17 +53,27 @@ pub(super) async fn put(put: &Put<'_>) -> Result<RestoreReport, Error> {
     unreachable!("the last attempt returns")
 }
 
-/// Drops what was loaded and says what that means for the target.
+/// Drops what was loaded and says what that means for the target. One that does not answer is
+/// asked again for some minutes: what is left would take its room, and keep snapshots off.
 async fn undo(put: &Put<'_>, error: &Error) -> Error {
     let words = in_words(error);
-    match put.target.undo().await {
-        Ok(true) => Error::Untouched(words),
-        Ok(false) => Error::Incomplete(words),
-        Err(error) => {
-            tracing::warn!(%error, "what was loaded beside a target is still there");
-            Error::NotUndone(words)
+    let mut wait = UNDO_WAIT;
+    for attempt in 1.. {
+        match put.target.undo().await {
+            Ok(true) => return Error::Untouched(words),
+            Ok(false) => return Error::Incomplete(words),
+            Err(error) if attempt < UNDOS_MAX && error.is_transient() => {
+                tracing::warn!(attempt, %error, "undoing a restore is tried again");
+            }
+            Err(error) => {
+                tracing::error!(%error, "what was loaded beside a target is still there");
+                return Error::NotUndone(words);
+            }
         }
+        tokio::time::sleep(wait).await;
+        wait *= 2;
     }
+    unreachable!("the last attempt returns")
 }
 
 /// Loads and proves; the last thing it does is to say so on the target.
@@ -68,23 +83,13 @@ async fn load(put: &Put<'_>) -> Result<Vec<Move>, Error> {
         .items
         .holding()
         .partition(|item| item.wanted.can_be_renamed());
-    let wanted: Vec<Collection> = movable.iter().map(|item| item.wanted.clone()).collect();
-    let mut moves = target.stage(&wanted, &target.catalog().await?).await?;
-    let all: Vec<Loading<'_>> = movable
-        .into_iter()
-        .zip(&moves)
-        .map(|(item, one)| Loading {
-            item,
-            under: item.wanted.renamed(&one.beside),
-            action: CollectionAction::Loaded,
-        })
-        .collect();
-    put.load_all(&all).await?;
+    let mut staged = put.stage(&movable).await?;
+    put.load_all(&staged.all).await?;
     put.read_through(&others).await?;
-    put.verify_all(&all).await?;
+    put.verify_all(&staged.all).await?;
     target.barrier().await?;
-    target.begin_flip(&mut moves).await?;
-    Ok(moves)
+    target.begin_flip(&mut staged.moves).await?;
+    Ok(staged.moves)
 }
 
 /// Lets everything take its name; may be done again from any point.

@@ -76,7 +76,7 @@ async fn merge(put: &Put<'_>, filter: &Filter, present: &Catalog) -> Result<Rest
             .is_some()
     };
     let (there, absent): (Vec<&Item>, Vec<&Item>) = put.items.holding().partition(is_there);
-    let mut rows = make(put, filter, present, &absent).await?;
+    let mut rows = make(put, filter, &absent).await?;
     for item in there {
         let loader = put.target.loader(&item.wanted);
         rows.push(fill(put, item, filter, &loader, true).await?);
@@ -91,28 +91,21 @@ async fn merge(put: &Put<'_>, filter: &Filter, present: &Catalog) -> Result<Rest
 async fn make(
     put: &Put<'_>,
     filter: &Filter,
-    present: &Catalog,
     absent: &[&Item],
 ) -> Result<Vec<CollectionReport>, Error> {
     let target = &put.target;
-    let wanted: Vec<Collection> = absent.iter().map(|item| item.wanted.clone()).collect();
-    let mut moves = target.stage(&wanted, present).await?;
+    let staged = put.stage(absent).await?;
     let mut rows = Vec::new();
-    for (item, one) in absent.iter().zip(&moves) {
-        let under = item.wanted.renamed(&one.beside);
-        target.create(&under).await?;
-        let mut row = fill(put, item, filter, &target.loader(&under), false).await?;
-        row.action = CollectionAction::Loaded;
-        target.build_indexes(&under).await?;
-        target.finish_collection(&under).await?;
+    for one in &staged.all {
+        let under = &one.under;
+        target.create(under).await?;
+        let mut row = fill(put, one.item, filter, &target.loader(under), false).await?;
+        row.action = one.action;
+        target.build_indexes(under).await?;
+        target.finish_collection(under).await?;
         rows.push(row);
     }
-    target.barrier().await?;
-    target.identify(&mut moves).await?;
-    for one in &moves {
-        target.flip(one).await?;
-    }
-    target.require_flipped(&moves).await?;
+    put.take_names(staged.moves).await?;
     Ok(rows)
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use model::{CollectionAction, CollectionReport, Proof, RestoreReport};
-use mongo::{Collection, Target};
+use mongo::{Collection, Move, Target};
 use vault::{CollectionManifest, Fingerprint, Manifest};
 
 use super::Error;
@@ -46,6 +46,13 @@ pub(super) struct Loading<'a> {
     pub(super) item: &'a Item,
     pub(super) under: Collection,
     pub(super) action: CollectionAction,
+}
+
+/// Items under names beside, and how each takes its own.
+pub(super) struct Staged<'a> {
+    pub(super) moves: Vec<Move>,
+    /// In the same order.
+    pub(super) all: Vec<Loading<'a>>,
 }
 
 impl<'a> Put<'a> {
@@ -99,27 +106,36 @@ impl<'a> Put<'a> {
         if items.is_empty() {
             return Ok(Vec::new());
         }
-        let target = &self.target;
+        let staged = self.stage(items).await?;
+        self.load_all(&staged.all).await?;
+        let rows = self.verify_all(&staged.all).await?;
+        self.take_names(staged.moves).await?;
+        Ok(rows)
+    }
+
+    /// Gives each a name beside, which the journal has from then on; makes none of them.
+    pub(super) async fn stage<'b>(&self, items: &[&'b Item]) -> Result<Staged<'b>, Error> {
         let wanted: Vec<Collection> = items.iter().map(|item| item.wanted.clone()).collect();
-        let mut moves = target.stage(&wanted, &target.catalog().await?).await?;
-        let all: Vec<Loading<'_>> = items
-            .iter()
-            .zip(&moves)
-            .map(|(item, one)| Loading {
-                item,
-                under: item.wanted.renamed(&one.beside),
-                action: CollectionAction::Loaded,
-            })
-            .collect();
-        self.load_all(&all).await?;
-        let rows = self.verify_all(&all).await?;
+        let present = self.target.catalog().await?;
+        let moves = self.target.stage(&wanted, &present).await?;
+        let all = items.iter().zip(&moves).map(|(item, one)| Loading {
+            item,
+            under: item.wanted.renamed(&one.beside),
+            action: CollectionAction::Loaded,
+        });
+        let all = all.collect();
+        Ok(Staged { moves, all })
+    }
+
+    /// Lets what was loaded beside and proved take its names, and proves that it has them.
+    pub(super) async fn take_names(&self, mut moves: Vec<Move>) -> Result<(), Error> {
+        let target = &self.target;
         target.barrier().await?;
         target.identify(&mut moves).await?;
         for one in &moves {
             target.flip(one).await?;
         }
-        target.require_flipped(&moves).await?;
-        Ok(rows)
+        Ok(target.require_flipped(&moves).await?)
     }
 
     /// Drops and loads what no server can rename.
