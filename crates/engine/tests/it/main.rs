@@ -11,6 +11,7 @@ mod exact;
 mod exact_catalog;
 mod exact_witness;
 mod failover;
+mod full_disk;
 mod increments;
 mod interruptions;
 mod jobs;

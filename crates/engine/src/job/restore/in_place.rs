@@ -8,6 +8,7 @@ use model::{CollectionAction, RestoreReport};
 use super::Error;
 use super::items::Item;
 use super::put::{Loading, Put};
+use crate::worker::in_words;
 
 /// Puts the snapshot, or the part of it that was selected, in the place of what is there.
 pub(super) async fn put(put: &Put<'_>) -> Result<RestoreReport, Error> {
@@ -16,14 +17,20 @@ pub(super) async fn put(put: &Put<'_>) -> Result<RestoreReport, Error> {
     }
     let holding: Vec<&Item> = put.items.holding().collect();
     put.read_through(&holding).await?;
-    onto_nothing_of_value(put).await
+    put.target.begin().await?;
+    let replaced = replace(put).await;
+    replaced.map_err(|error| Error::Incomplete(in_words(&error)))
 }
 
 /// The same for a target whose data nobody misses, without a look at the store first.
 pub(super) async fn onto_nothing_of_value(put: &Put<'_>) -> Result<RestoreReport, Error> {
+    put.target.begin().await?;
+    replace(put).await
+}
+
+async fn replace(put: &Put<'_>) -> Result<RestoreReport, Error> {
     let target = &put.target;
     let holding = put.items.holding();
-    target.begin().await?;
     if put.items.is_part {
         for item in &put.items.list {
             target.remove(&item.wanted).await?;
