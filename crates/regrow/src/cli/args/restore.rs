@@ -65,8 +65,8 @@ pub(in crate::cli) struct StartRestore {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct HowToRestore {
     /// How to do it: `safe` loads beside the data and replaces it only once all of it was compared,
-    /// which needs twice the room; `in-place` removes the data first; `rewind`, for the cluster that
-    /// the snapshot was taken from, writes back only what was changed since. Without it the
+    /// which needs twice the room; `in-place` removes the data first; `rewind`, for the cluster
+    /// that the snapshot was taken from, writes back only what was changed since. Without it the
     /// cheapest safe way is taken.
     #[arg(
         long,
