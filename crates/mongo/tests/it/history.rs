@@ -1,13 +1,10 @@
-//! Every kind of event in a server's history, by both ways; and every way to lose it.
+//! Every kind of event in a server's history, by both ways.
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bson::{Bson, Document, RawDocumentBuf, doc, rawdoc};
 use futures::future::BoxFuture;
-use mongo::{
-    Change, ChangeLimits, Changes, Deployment, Error, FollowWay, HistoryLost, ResumePoint,
-    UnknownReason,
-};
+use mongo::{Change, ChangeLimits, Changes, Deployment, FollowWay, ResumePoint, UnknownReason};
 use mongodb::Client;
 use testkit::{RealMongo, wait_for};
 
@@ -17,14 +14,14 @@ use crate::support::{connect, connect_to, create, entry, insert, numbered};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A server and the two users that follow it, one by each way.
-struct Stage {
-    server: RealMongo,
-    client: Client,
-    sources: Vec<Deployment>,
+pub(crate) struct Stage {
+    pub(crate) server: RealMongo,
+    pub(crate) client: Client,
+    pub(crate) sources: Vec<Deployment>,
 }
 
 impl Stage {
-    async fn start() -> anyhow::Result<Self> {
+    pub(crate) async fn start() -> anyhow::Result<Self> {
         let how = RealMongo::replica_set().with_auth();
         let server = how.parameter("ttlMonitorSleepSecs", 1).start().await?;
         let mut sources = Vec::new();
@@ -40,20 +37,20 @@ impl Stage {
         })
     }
 
-    async fn run(&self, database: &str, command: Document) -> anyhow::Result<Document> {
+    pub(crate) async fn run(&self, database: &str, command: Document) -> anyhow::Result<Document> {
         let text = command.to_string();
         let done = self.client.database(database).run_command(command).await;
         done.with_context(|| text)
     }
 
-    fn collection(&self, name: &str) -> mongodb::Collection<Document> {
+    pub(crate) fn collection(&self, name: &str) -> mongodb::Collection<Document> {
         self.client.database("shop").collection(name)
     }
 
     /// Takes a state by each user, lets `event` happen, follows, and compares with a scan.
     ///
     /// Returns the changes that each of the two ways gave, oplog first, with how it was followed.
-    async fn follow<'a>(
+    pub(crate) async fn follow<'a>(
         &'a self,
         event: impl FnOnce(&'a Self) -> BoxFuture<'a, anyhow::Result<()>>,
     ) -> anyhow::Result<Vec<(Changes, Tally)>> {
@@ -79,7 +76,7 @@ impl Stage {
     }
 
     /// Returns what is known of a collection that exists now.
-    async fn change(&self, changes: &mut Changes, name: &str) -> anyhow::Result<Change> {
+    pub(crate) async fn change(&self, changes: &mut Changes, name: &str) -> anyhow::Result<Change> {
         let catalog = self.sources[0].catalog().await?;
         Ok(changes.take(&entry(&catalog, "shop", name)?))
     }
@@ -89,7 +86,7 @@ fn int(number: i32) -> Vec<u8> {
     [b"\x10_id\0".as_slice(), &number.to_le_bytes()].concat()
 }
 
-fn ids(change: &Change) -> Vec<Vec<u8>> {
+pub(crate) fn ids(change: &Change) -> Vec<Vec<u8>> {
     match change {
         Change::Documents(ids) => ids.iter().map(|id| id.to_vec()).collect(),
         other => panic!("{other:?}"),
@@ -519,151 +516,6 @@ async fn more_than_the_limits_is_unknown_and_the_rest_is_not() -> anyhow::Result
         let few = entry(&catalog, "shop", "few")?;
         assert_eq!(changes.count(&few), Some(9));
         assert_eq!(ids(&changes.take(&few)).len(), 9);
-    }
-    Ok(())
-}
-
-fn reason(lost: Result<Changes, Error>) -> HistoryLost {
-    match lost {
-        Err(Error::HistoryLost { reason }) => reason,
-        other => panic!("{other:?}"),
-    }
-}
-
-#[tokio::test]
-async fn what_a_user_gave_to_apply_ops_is_not_followed() -> anyhow::Result<()> {
-    let server = RealMongo::replica_set().start().await?;
-    let client = server.client().await?;
-    insert(&client, "shop", "orders", numbered(0..10)).await?;
-    let source = connect(&server).await?;
-    let since = point(&source.begin_snapshot().await?).await?;
-    // It deletes the document `1`, and the oplog says `1.0`.
-    let delete = doc! { "op": "d", "ns": "shop.orders", "o": { "_id": 1.0 } };
-    let admin = client.database("admin");
-    admin.run_command(doc! { "applyOps": [delete] }).await?;
-    let snapshot = source.begin_snapshot().await?;
-    let lost = reason(snapshot.changes_since(&since, &WIDE).await);
-    assert!(matches!(&lost, HistoryLost::NotUnderstood(what) if what.contains("applyOps")));
-    Ok(())
-}
-
-#[tokio::test]
-async fn the_history_of_another_server_is_told_from_this_ones() -> anyhow::Result<()> {
-    // The older server's oplog reaches back over the newer one's points, the newer's does not.
-    let older = Stage::start().await?;
-    let newer = Stage::start().await?;
-    for stage in [&older, &newer] {
-        insert(&stage.client, "shop", "orders", numbered(0..10)).await?;
-    }
-    for way in 0..2 {
-        let theirs = point(&newer.sources[way].begin_snapshot().await?).await?;
-        insert(&older.client, "shop", "later", numbered(0..1)).await?;
-        let snapshot = wait_for(LIMIT, "the older server to be later", || async {
-            let note = older.run("admin", doc! { "appendOplogNote": 1, "data": {} });
-            note.await.map_err(|error| error.to_string())?;
-            let begun = older.sources[way].begin_snapshot().await;
-            let snapshot = begun.map_err(|error| error.to_string())?;
-            match snapshot.time() > Some(theirs.time()) {
-                true => Ok(snapshot),
-                false => Err("not yet".to_owned()),
-            }
-        })
-        .await?;
-        let lost = reason(snapshot.changes_since(&theirs, &WIDE).await);
-        assert_eq!(lost, HistoryLost::Different, "{:?}", theirs.way());
-        older.collection("later").drop().await?;
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn history_from_before_the_oplog_or_after_its_end_is_lost() -> anyhow::Result<()> {
-    let early = RealMongo::replica_set().start().await?;
-    let client = early.client().await?;
-    insert(&client, "shop", "orders", numbered(0..10)).await?;
-    let early = connect(&early).await?.begin_snapshot().await?;
-    let since = point(&early).await?;
-    let late = RealMongo::replica_set().start().await?;
-    let client = late.client().await?;
-    let begun = wait_for(LIMIT, "the set to be later", || async {
-        let written = insert(&client, "shop", "orders", vec![rawdoc! {}]).await;
-        written.map_err(|error| error.to_string())?;
-        let connected = connect(&late).await.map_err(|error| error.to_string())?;
-        let begun = connected.begin_snapshot().await;
-        begun.map_err(|error| error.to_string())
-    });
-    let late = begun.await?;
-    let lost = reason(late.changes_since(&since, &WIDE).await);
-    assert_eq!(lost, HistoryLost::RolledOver);
-    // The other way round: a point that this history has not reached.
-    let lost = reason(early.changes_since(&point(&late).await?, &WIDE).await);
-    assert_eq!(lost, HistoryLost::Different);
-    Ok(())
-}
-
-#[tokio::test]
-async fn who_may_no_longer_read_history_is_told() -> anyhow::Result<()> {
-    let stage = Stage::start().await?;
-    insert(&stage.client, "shop", "orders", numbered(0..10)).await?;
-    for (way, other) in [(0, 1), (1, 0)] {
-        let since = point(&stage.sources[way].begin_snapshot().await?).await?;
-        let snapshot = stage.sources[other].begin_snapshot().await?;
-        let lost = reason(snapshot.changes_since(&since, &WIDE).await);
-        assert_eq!(lost, HistoryLost::NotPermitted);
-    }
-    let alone = RealMongo::standalone().start().await?;
-    let alone = connect(&alone).await?;
-    assert_eq!(alone.begin_snapshot().await?.resume_point().await?, None);
-    assert!(matches!(
-        alone.begin_pass().await,
-        Err(Error::Unsupported { .. })
-    ));
-    drop(stage.server);
-    Ok(())
-}
-
-#[tokio::test]
-async fn an_oplog_smaller_than_a_burst_is_lost_and_never_read_short() -> anyhow::Result<()> {
-    // The server only takes away what a checkpoint has made superfluous.
-    let how = RealMongo::replica_set()
-        .oplog_mb(2)
-        .args(["--syncdelay", "1"]);
-    let server = how.with_auth().start().await?;
-    let client = server.client().await?;
-    let mut sources = Vec::new();
-    for role in ["backup", "readAnyDatabase"] {
-        server.create_user(role, "p", &[(role, "admin")]).await?;
-        sources.push(connect_to(&server.uri_as(role, "p")).await?);
-    }
-    insert(&client, "shop", "orders", numbered(0..10)).await?;
-    let mut since = Vec::new();
-    for source in &sources {
-        since.push(point(&source.begin_snapshot().await?).await?);
-    }
-    let text = "x".repeat(10_000);
-    let mut next: i32 = 10;
-    let mut lost = [false; 2];
-    while lost != [true; 2] {
-        ensure!(next < 50_000, "nothing was lost after {next} documents");
-        let more = (next..next + 100).map(|n| rawdoc! { "_id": n, "text": text.as_str() });
-        insert(&client, "shop", "orders", more.collect()).await?;
-        next += 100;
-        for (way, source) in sources.iter().enumerate() {
-            let snapshot = source.begin_snapshot().await?;
-            match snapshot.changes_since(&since[way], &WIDE).await {
-                Ok(mut changes) => {
-                    ensure!(!lost[way], "history came back");
-                    let orders = entry(snapshot.catalog(), "shop", "orders")?;
-                    let found = ids(&changes.take(&orders)).len();
-                    ensure!(found == usize::try_from(next - 10)?, "{found} of {next}");
-                }
-                Err(Error::HistoryLost { reason }) => {
-                    assert_eq!(reason, HistoryLost::RolledOver);
-                    lost[way] = true;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
     }
     Ok(())
 }

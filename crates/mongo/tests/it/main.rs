@@ -5,6 +5,7 @@ mod filters;
 mod following;
 mod history;
 mod interruptions;
+mod lost_history;
 mod privileges;
 mod rereading;
 mod snapshots;
