@@ -10,7 +10,8 @@
 //! * [`Target`]: the other direction; visibly unfinished until [`Target::release`].
 //!
 //! The traps of the servers (what they drop, rewrite or answer wrongly without an error) are
-//! described where they are met: `snapshot.rs`, `scan.rs`, `load.rs`, `timestamp.rs`.
+//! described where they are met: `bracket.rs`, `scan.rs`, `load.rs`, `timestamp.rs`.
+mod bracket;
 mod capped;
 mod catalog;
 mod compare;

@@ -1,29 +1,23 @@
-//! A source at one cluster time: which one, and the proof that the catalog belongs to it.
+//! A source at one cluster time, or as it is during a pass: its catalog, its documents, and what
+//! changed since an earlier one. That the catalog belongs to the time is proven in `bracket.rs`.
 //!
-//! Servers up to 6.0 cannot list their catalog at a past time. So: list it, wait until a majority
-//! has everything that the list could have shown, take that majority time as T, list again. Equal
-//! lists (UUIDs, options and indexes included) mean that the catalog at T is the one listed. A
-//! change after the second list cannot harm: a collection that was dropped or renamed since then
-//! makes its own scan fail, never come out short (`scan.rs`).
+//! It must never be declared complete before every collection was read to its end.
 use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
-use crate::catalog::{self, Listing};
-use crate::compare::first_change;
+use crate::bracket::{TRIES_MAX, listing, majority_time, refuse_unfinished};
 use crate::describe::{Hello, Topology};
-use crate::guard;
 use crate::scan::{self, ReadAt, Scan};
-use crate::server::{Server, code};
+use crate::server::Server;
 use crate::{
     Catalog, ChangeLimits, Changes, Collection, CollectionKind, Error, FollowWay, RereadStream,
     ResumePoint, ScanStream,
 };
-use crate::{follow, reread};
+use crate::{bracket, catalog, follow, reread};
 
 /// A point in a replica set's history: seconds since 1970 and a count within the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,13 +92,6 @@ impl Inner {
     }
 }
 
-/// How often a time is tried before a catalog that keeps changing becomes an error.
-const TRIES_MAX: u32 = 10;
-/// How long the majority may lag behind what was listed.
-const MAJORITY_WAIT: Duration = Duration::from_secs(30);
-/// How long to wait between two looks at the majority time.
-const MAJORITY_POLL: Duration = Duration::from_millis(10);
-
 /// Picks a time and proves the catalog at it.
 pub(crate) async fn begin(server: &Server) -> Result<SourceSnapshot, Error> {
     let hello = Hello::ask(server).await?;
@@ -123,17 +110,8 @@ pub(crate) async fn begin(server: &Server) -> Result<SourceSnapshot, Error> {
             "replica sets older than MongoDB 5.0, which has the first snapshot reads",
         );
     }
-    let mut what = String::new();
-    for _ in 0..TRIES_MAX {
-        match bracket(server).await? {
-            Bracket::Proven(time, catalog) => {
-                return Ok(SourceSnapshot::new(server, Moment::At(time), catalog));
-            }
-            Bracket::Changed(change) => what = change,
-        }
-        tracing::debug!(change = %what, "the catalog changed while it was listed");
-    }
-    Err(Error::CatalogChanged { what })
+    let (time, catalog) = bracket::prove(server, hello.majority_time).await?;
+    Ok(SourceSnapshot::new(server, Moment::At(time), catalog))
 }
 
 /// Begins to read at no one time, with a point from before the first read.
@@ -217,78 +195,6 @@ fn unsupported<T>(what: &str) -> Result<T, Error> {
     Err(Error::Unsupported {
         what: what.to_owned(),
     })
-}
-
-/// What one try of listing, waiting and listing again gave.
-enum Bracket {
-    Proven(ClusterTime, Catalog),
-    Changed(String),
-}
-
-async fn bracket(server: &Server) -> Result<Bracket, Error> {
-    let before = match listing(server).await? {
-        Ok(listing) => listing,
-        Err(change) => return Ok(Bracket::Changed(change)),
-    };
-    // Here, not earlier: a restore that begins after this look wipes the catalog before it writes,
-    // so either the time is before that or the second list differs.
-    refuse_unfinished(server).await?;
-    let time = majority_time(server, before.time).await?;
-    let after = match listing(server).await? {
-        Ok(listing) => listing,
-        Err(change) => return Ok(Bracket::Changed(change)),
-    };
-    Ok(match first_change(&before.catalog, &after.catalog) {
-        Some(change) => Bracket::Changed(change),
-        None => Bracket::Proven(time, after.catalog),
-    })
-}
-
-/// Fails where a restore has not ended: what is there is a part of a snapshot.
-async fn refuse_unfinished(server: &Server) -> Result<(), Error> {
-    match guard::holder(server).await? {
-        None => Ok(()),
-        Some(job) => Err(Error::UnfinishedRestore { job }),
-    }
-}
-
-/// Lists the catalog; a collection that vanishes meanwhile is a change, not an error.
-async fn listing(server: &Server) -> Result<Result<Listing, String>, Error> {
-    match catalog::list(server).await {
-        Ok(listing) => Ok(Ok(listing)),
-        Err(Error::Command {
-            code: code::NAMESPACE_NOT_FOUND,
-            doing,
-            ..
-        }) => Ok(Err(format!("{doing}: it is gone"))),
-        Err(error) => Err(error),
-    }
-}
-
-/// Returns the newest time that a majority has, once that is not earlier than `at_least`.
-async fn majority_time(
-    server: &Server,
-    at_least: Option<ClusterTime>,
-) -> Result<ClusterTime, Error> {
-    let doing = || "wait for the majority to have what was listed".to_owned();
-    let wait = async {
-        loop {
-            if let Some(time) = Hello::ask(server).await?.majority_time
-                && Some(time) >= at_least
-            {
-                return Ok(time);
-            }
-            tokio::time::sleep(MAJORITY_POLL).await;
-        }
-    };
-    tokio::time::timeout(MAJORITY_WAIT, wait)
-        .await
-        .unwrap_or_else(|_| {
-            Err(Error::Network {
-                doing: doing(),
-                source: crate::Cause::from_text(format!("not within {MAJORITY_WAIT:?}")),
-            })
-        })
 }
 
 impl SourceSnapshot {

@@ -1,4 +1,5 @@
 //! The source and target room on real servers.
+mod bracket;
 mod connecting;
 mod fidelity;
 mod filters;
