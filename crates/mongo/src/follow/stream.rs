@@ -174,9 +174,7 @@ impl<'a> Reader<'a> {
                 }
             }
             let now_at = position_of(&reply)?;
-            // With events in it, a reply may end within a transaction of the last moment; and the
-            // first may only repeat where the stream begins.
-            if now_at > self.until || now_at == self.until && is_empty && !is_first {
+            if has_passed(now_at, self.until, is_empty && !is_first) {
                 return Ok(());
             }
             is_first = false;
@@ -214,6 +212,15 @@ impl<'a> Reader<'a> {
         self.entries_read += 1;
         Ok(true)
     }
+}
+
+/// Tells whether a stream at this position shows nothing more of `until` or before.
+///
+/// At `until` itself only where the reply has `waited` for events and there was none: with events
+/// in it, a reply may end within a transaction of that moment, and the first one may only repeat
+/// where the stream begins.
+fn has_passed(position: ClusterTime, until: ClusterTime, waited: bool) -> bool {
+    position > until || position == until && waited
 }
 
 /// Gives the errors that mean that history cannot be told their own variant.
@@ -321,5 +328,43 @@ impl<'a> Event<'a> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_has_passed_a_time_by_its_position_alone() {
+        let at = |seconds, increment| ClusterTime { seconds, increment };
+        let until = at(7, 3);
+        for waited in [false, true] {
+            for short in [at(7, 2), at(6, 9)] {
+                assert!(!has_passed(short, until, waited), "{short}");
+            }
+            for past in [at(7, 4), at(8, 1)] {
+                assert!(has_passed(past, until, waited), "{past}");
+            }
+        }
+        assert!(has_passed(until, until, true));
+        assert!(!has_passed(until, until, false));
+    }
+
+    #[test]
+    fn a_position_is_read_out_of_its_token() {
+        let token = rawdoc! { "_data": "826B02638400002EE12B0229296E04" };
+        let time = time_of_token(token.as_bytes()).unwrap();
+        assert_eq!((time.seconds, time.increment), (0x6B02_6384, 0x2EE1));
+        for data in [
+            "",
+            "82",
+            "816B02638400002EE12B",
+            "826B0263840000",
+            "82zz02638400002EE1",
+        ] {
+            let token = rawdoc! { "_data": data };
+            assert!(time_of_token(token.as_bytes()).is_err(), "{data}");
+        }
     }
 }

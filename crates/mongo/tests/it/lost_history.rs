@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use bson::{doc, rawdoc};
-use mongo::{Changes, Error, HistoryLost};
+use mongo::{Change, Changes, Error, HistoryLost};
 use testkit::{RealMongo, wait_for};
 
 use crate::following::{WIDE, point};
@@ -33,6 +33,24 @@ async fn what_a_user_gave_to_apply_ops_is_not_followed() -> anyhow::Result<()> {
     let snapshot = source.begin_snapshot().await?;
     let lost = reason(snapshot.changes_since(&since, &WIDE).await);
     assert!(matches!(&lost, HistoryLost::NotUnderstood(what) if what.contains("applyOps")));
+    Ok(())
+}
+
+/// What docs/operations.md warns of; a later server shows it, and then it is followed.
+#[tokio::test]
+async fn a_change_stream_of_6_0_does_not_show_what_apply_ops_writes() -> anyhow::Result<()> {
+    let stage = Stage::start().await?;
+    insert(&stage.client, "shop", "orders", numbered(0..10)).await?;
+    let source = &stage.sources[1];
+    let since = point(&source.begin_snapshot().await?).await?;
+    let delete = doc! { "op": "d", "ns": "shop.orders", "o": { "_id": 1 } };
+    stage.run("admin", doc! { "applyOps": [delete] }).await?;
+    let snapshot = source.begin_snapshot().await?;
+    let mut changes = snapshot.changes_since(&since, &WIDE).await?;
+    let change = stage.change(&mut changes, "orders").await?;
+    let version = source.describe().await?.version;
+    let is_shown = (version.major, version.minor) > (6, 0);
+    assert_eq!(change != Change::Unchanged, is_shown, "{version}");
     Ok(())
 }
 
