@@ -1,8 +1,12 @@
-//! Capped collections that hold more than their limits allow.
+//! Capped collections that no `create` and no insert makes as they are.
 //!
 //! A server looks at the limits when a document is inserted, not when one grows or the limits are
 //! changed (seen on 6.0.5), so such collections exist. Loaded again they would lose their oldest
 //! documents: they get room before, and their limits back once everything is in.
+//!
+//! `convertToCapped` makes a clustered collection a capped one that stays clustered, which `create`
+//! refuses ("only available with 'enableTestCommands'", seen on 6.0.5 and 6.0.27): so it is made as
+//! it came to be.
 use bson::{RawBson, RawBsonRef, RawDocumentBuf, cstr, rawdoc};
 
 use crate::number::Number;
@@ -25,7 +29,27 @@ impl Collection {
     }
 }
 
+impl Collection {
+    /// Tells whether it is clustered and capped, which it can only have become later.
+    pub(crate) fn was_capped_later(&self) -> bool {
+        self.is_capped() && self.is_clustered()
+    }
+}
+
 impl Target {
+    /// Makes a clustered collection that was created just now a capped one, with its own limits.
+    pub(crate) async fn cap(&self, collection: &Collection) -> Result<(), Error> {
+        let mut command = rawdoc! { "convertToCapped": collection.name.as_str() };
+        if let Ok(Some(size)) = collection.options.get("size") {
+            command.append(cstr!("size"), size);
+        }
+        let doing = || format!("make {} a capped collection", collection.namespace());
+        self.server
+            .run_retried(&collection.database, &command, doing)
+            .await?;
+        self.restore_limits(collection).await
+    }
+
     /// Gives a capped collection that was created just now room for what overflows it; needs a
     /// server that can change such limits (6.0 and later).
     pub async fn lift_limits(

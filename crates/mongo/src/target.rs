@@ -102,7 +102,11 @@ impl Target {
     pub async fn create(&self, collection: &Collection) -> Result<(), Error> {
         let head = rawdoc! { "create": collection.name.as_str() };
         let mut builder = Builder::after(head, collection.options.as_bytes().len());
-        append_without(&mut builder, &collection.options, &[EXPIRY])
+        let left_out: &[&str] = match collection.was_capped_later() {
+            true => &[EXPIRY, "capped", "size", "max"],
+            false => &[EXPIRY],
+        };
+        append_without(&mut builder, &collection.options, left_out)
             .map_err(|what| invalid(collection, what))?;
         if let Some(id_index) = &collection.id_index {
             // Written by servers before 4.4, refused by later ones.
@@ -112,7 +116,12 @@ impl Target {
             append_without(&mut builder, &id_index, &[])
                 .map_err(|what| invalid(collection, what))?;
         }
-        self.create_or_equal(collection, builder.finish()).await
+        self.create_or_equal(collection, builder.finish(), left_out)
+            .await?;
+        match collection.was_capped_later() {
+            true => self.cap(collection).await,
+            false => Ok(()),
+        }
     }
 
     /// Creates a view with its options verbatim. Doing it twice is the same as once.
@@ -120,13 +129,14 @@ impl Target {
         let head = rawdoc! { "create": view.name.as_str() };
         let mut builder = Builder::after(head, view.options.as_bytes().len());
         append_without(&mut builder, &view.options, &[]).map_err(|what| invalid(view, what))?;
-        self.create_or_equal(view, builder.finish()).await
+        self.create_or_equal(view, builder.finish(), &[]).await
     }
 
     async fn create_or_equal(
         &self,
         collection: &Collection,
         command: RawDocumentBuf,
+        left_out: &[&str],
     ) -> Result<(), Error> {
         let doing = || format!("create {}", collection.namespace());
         let error = match self.server.run(&collection.database, command, doing).await {
@@ -145,7 +155,7 @@ impl Target {
             .first()
             .and_then(|entry| entry.get_document("options").ok());
         let is_equal = present.is_some_and(|present| {
-            compare::differing_member(&collection.options, present, &[EXPIRY]).is_none()
+            compare::differing_member(&collection.options, present, left_out).is_none()
         });
         if is_equal { Ok(()) } else { Err(error) }
     }

@@ -39,6 +39,14 @@ async fn kinds(client: &Client) -> anyhow::Result<()> {
         doc! { "clusteredIndex": { "key": { "_id": 1 }, "unique": true, "name": "by id" } };
     create(client, "kinds", "clustered", clustered.clone()).await?;
     insert(client, "kinds", "clustered", numbered(0..300)).await?;
+    for name in ["clustered capped", "clustered capped few"] {
+        create(client, "kinds", name, clustered.clone()).await?;
+        let convert = doc! { "convertToCapped": name, "size": 100_000 };
+        client.database("kinds").run_command(convert).await?;
+        insert(client, "kinds", name, numbered(0..30)).await?;
+    }
+    let few = doc! { "collMod": "clustered capped few", "cappedMax": 200 };
+    client.database("kinds").run_command(few).await?;
     let mut expiring = clustered;
     expiring.insert("expireAfterSeconds", 900_000_000_i64);
     create(client, "kinds", "clustered expiring", expiring).await?;
