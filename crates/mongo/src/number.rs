@@ -76,31 +76,6 @@ impl Decimal {
         i64::try_from(if negative { -whole } else { whole }).ok()
     }
 
-    /// Returns the nearest whole number, the even one of two, if it fits in 64 bits.
-    fn rounded(self) -> Option<i64> {
-        let Decimal::Finite {
-            negative,
-            coefficient,
-            exponent: exponent @ -34..0,
-        } = self
-        else {
-            return self.truncated();
-        };
-        let power = 10u128.pow(exponent.unsigned_abs());
-        let (whole, rest) = (coefficient / power, coefficient % power);
-        let up = match (rest * 2).cmp(&power) {
-            Ordering::Less => 0,
-            Ordering::Equal => whole % 2,
-            Ordering::Greater => 1,
-        };
-        Decimal::Finite {
-            negative,
-            coefficient: whole + up,
-            exponent: 0,
-        }
-        .truncated()
-    }
-
     fn has_fraction(self) -> bool {
         match self {
             Decimal::Finite {
@@ -135,15 +110,6 @@ impl Number {
             Number::Int(int) => Some(int),
             Number::Double(double) => truncated(double),
             Number::Decimal(decimal) => decimal.truncated(),
-        }
-    }
-
-    /// Returns the nearest whole number, the even one of two, if it fits in 64 bits.
-    pub(crate) fn rounded(self) -> Option<i64> {
-        match self {
-            Number::Int(int) => Some(int),
-            Number::Double(double) => truncated(double.round_ties_even()),
-            Number::Decimal(decimal) => decimal.rounded(),
         }
     }
 
@@ -363,9 +329,6 @@ mod tests {
         assert_eq!(Number::Double(LONG_LIMIT).truncated(), None);
         assert_eq!(Number::Double(-2.9).truncated(), Some(-2));
         assert_eq!(Number::Double(f64::NAN).truncated(), None);
-        assert_eq!(decimal("3.5").rounded(), Some(4));
-        assert_eq!(decimal("2.5").rounded(), Some(2));
-        assert_eq!(decimal("-2.51").rounded(), Some(-3));
         assert_eq!(decimal("2.0").whole(), Some(2));
         assert_eq!(decimal("2.5").whole(), None);
         assert_eq!(Number::Double(2.5).whole(), None);

@@ -58,12 +58,8 @@ impl BitTest {
                     .is_some_and(|byte| byte >> (position % 8) & 1 == 1)
             }));
         }
-        let number = match value.number()? {
-            Some(Number::Double(double)) => Number::Double(double).whole(),
-            // The server rounds a decimal, and gets this of one that 64 bits can't hold.
-            Some(number) => Some(number.rounded().unwrap_or(i64::MIN)),
-            None => None,
-        };
+        // What is no whole number of 64 bits has none. (6.0.5 rounds decimals, 6.0.27 does not.)
+        let number = value.number()?.and_then(Number::whole);
         // The sign goes on to the left without end.
         Ok(
             number
