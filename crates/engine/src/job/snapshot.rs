@@ -2,9 +2,10 @@
 //!
 //! *Follow* where the server tells what changed since the snapshot before, *scan* otherwise, and
 //! *converge* when a scan cannot end before its time leaves the server's history. A collection that
-//! is dropped or renamed while it is read costs a new start at a later time; packs of the abandoned
-//! start are garbage that the sweep collects. The manifest is the commit point: an attempt that
-//! finds one already written by an earlier attempt only has to say so.
+//! is dropped while it is read costs another reading, at a later time, of what has changed since;
+//! where that cannot be told, a new start, and packs of the abandoned one are garbage that the
+//! sweep collects. The manifest is the commit point: an attempt that finds one already written by
+//! an earlier attempt only has to say so.
 
 mod base;
 mod converge;
@@ -14,9 +15,10 @@ use std::time::Duration;
 
 use model::{Cluster, Consistency, SnapshotCost, SnapshotOutcome, SnapshotWay};
 use mongo::{Deployment, Description, LostReason, SourceSnapshot, Topology};
-use vault::{Manifest, SnapshotHeader, Source, WriteOptions};
+use vault::{Manifest, SnapshotHeader, Source, Totals, WriteOptions};
 
 use self::base::Base;
+use self::converge::Whole;
 use self::pass::Pass;
 use crate::Engine;
 use crate::pump::{Counter, PumpError};
@@ -65,6 +67,14 @@ impl Error {
                 reason: LostReason::TooOld,
                 ..
             }))
+        )
+    }
+
+    /// Tells whether it cannot be known what changed.
+    fn is_history_lost(&self) -> bool {
+        matches!(
+            self,
+            Error::Pump(PumpError::Mongo(mongo::Error::HistoryLost { .. }))
         )
     }
 
@@ -217,26 +227,44 @@ impl Work<'_> {
         };
         let before = base.as_ref().map(|base| &base.manifest);
         let writer = self.begin(before);
-        let pass = Pass::new(self, &source, &writer, before, changes);
-        pass.read_all().await?;
-        source.finish().await?;
-        let manifest = writer.commit(header).await?;
+        let mut pass = Pass::new(self, &source, &writer, before, changes);
+        if header.resume_point.is_some() {
+            pass = pass.leaving_out();
+        }
+        let whole = match pass.read_all().await? {
+            None => {
+                source.finish().await?;
+                let manifest = writer.commit(header).await?;
+                let stored = manifest.totals;
+                Whole { manifest, stored }
+            }
+            Some(why) => {
+                let approach = self.seal(&source, writer, Totals::default()).await?;
+                self.close_in(approach).await.map_err(|error| {
+                    // What changed meanwhile cannot be told: so it has to be begun anew.
+                    if error.is_history_lost() {
+                        why.into()
+                    } else {
+                        error
+                    }
+                })?
+            }
+        };
         let scanned_at = match (&base, way) {
             (Some(base), SnapshotWay::Follow) => base.scanned_at,
             _ => Some(now),
         };
-        Ok(self.taken(
-            &manifest,
-            SnapshotCost {
-                way,
-                reason: why_not,
-                documents_read: self.counter.progress().documents,
-                size_bytes_read: self.counter.progress().size_bytes,
-                documents_stored: manifest.totals.documents_new.unwrap_or_default(),
-                documents_shared: manifest.totals.documents_shared.unwrap_or_default(),
-                scanned_at,
-            },
-        ))
+        let read = self.counter.progress();
+        let cost = SnapshotCost {
+            way,
+            reason: why_not,
+            documents_read: read.documents,
+            size_bytes_read: read.size_bytes,
+            documents_stored: whole.documents_stored(),
+            documents_shared: whole.documents_shared(),
+            scanned_at,
+        };
+        Ok(self.taken(&whole, cost))
     }
 
     fn begin(&self, base: Option<&Manifest>) -> vault::SnapshotWriter {
@@ -261,10 +289,12 @@ impl Work<'_> {
         })
     }
 
-    fn taken(&self, manifest: &Manifest, cost: SnapshotCost) -> Taken {
+    fn taken(&self, whole: &Whole, cost: SnapshotCost) -> Taken {
+        let mut outcome = outcome(&whole.manifest, Some(cost));
+        outcome.stored_bytes = whole.stored.stored_bytes;
         Taken {
             version: self.description.version.text.clone(),
-            outcome: outcome(manifest, Some(cost)),
+            outcome,
         }
     }
 }

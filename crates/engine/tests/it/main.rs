@@ -21,5 +21,7 @@ mod refusals;
 mod rewinds;
 mod schedule;
 mod selections;
+mod too_late;
+mod unsteady;
 mod ways;
 mod world;

@@ -4,8 +4,10 @@
 //! changed little, the changed documents are read again; every other one is scanned. Must never
 //! take a collection for unchanged that the changes do not cover.
 
+use std::sync::{Mutex, PoisonError};
+
 use futures::{FutureExt, TryStreamExt};
-use mongo::{Change, Changes, Collection, CollectionKind, SourceSnapshot};
+use mongo::{Change, Changes, Collection, CollectionKind, LostReason, SourceSnapshot};
 use vault::{CollectionEditor, CollectionManifest, CollectionWriter, Manifest, SnapshotWriter};
 
 use super::{Error, Work};
@@ -27,8 +29,10 @@ pub(super) struct Pass<'a> {
     writer: &'a SnapshotWriter,
     base: Option<&'a Manifest>,
     changes: Option<Changes>,
-    /// Whether a collection that cannot be read on may be left out, since another pass follows.
+    /// Whether a collection that cannot be read on may be left out, for another pass to read.
     may_leave_out: bool,
+    /// Why the last one that was left out could not be read on.
+    left_out: Mutex<Option<PumpError>>,
     lanes: Lanes,
     side_by_side: usize,
     counter: &'a Counter,
@@ -58,13 +62,14 @@ impl<'a> Pass<'a> {
             base,
             changes,
             may_leave_out: false,
+            left_out: Mutex::default(),
             lanes: Lanes::new(side_by_side),
             side_by_side,
             counter: work.counter,
         }
     }
 
-    /// Lets collections that are dropped meanwhile be left out.
+    /// Lets collections that are dropped meanwhile be left out; the caller has to make good for it.
     pub(super) fn leaving_out(self) -> Self {
         Self {
             may_leave_out: true,
@@ -72,8 +77,8 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Reads everything.
-    pub(super) async fn read_all(mut self) -> Result<(), Error> {
+    /// Reads everything; returns why a collection was left out, where one was.
+    pub(super) async fn read_all(mut self) -> Result<Option<PumpError>, Error> {
         // Begun in the catalog's order, so that manifests list collections the same way each time.
         let source = self.source;
         let mut plans = Vec::with_capacity(source.catalog().collections.len());
@@ -85,7 +90,8 @@ impl<'a> Pass<'a> {
             work.push(self.read(collection, plan).boxed());
         }
         pump::side_by_side(work, self.side_by_side).await?;
-        Ok(())
+        let left_out = self.left_out.into_inner();
+        Ok(left_out.unwrap_or_else(PoisonError::into_inner))
     }
 
     fn plan(&mut self, collection: &Collection) -> Result<Plan, Error> {
@@ -138,13 +144,12 @@ impl<'a> Pass<'a> {
             self.counter,
         );
         match read.await {
-            Ok(()) => writer.finish().await?,
-            Err(error) if self.leaves_out(collection, &error) => {
+            Ok(()) => writer.finish().await.map(drop)?,
+            Err(error) => {
+                self.leave_out(collection, error, false)?;
                 writer.discard();
-                return Ok(());
             }
-            Err(error) => return Err(error),
-        };
+        }
         Ok(())
     }
 
@@ -161,13 +166,12 @@ impl<'a> Pass<'a> {
         }
         let _lane = self.lanes.one().await;
         match self.reread(collection, &mut editor, ids).await {
-            Ok(()) => editor.finish().await?,
-            Err(error) if self.leaves_out(collection, &error) => {
+            Ok(()) => editor.finish().await.map(drop)?,
+            Err(error) => {
+                self.leave_out(collection, error, true)?;
                 editor.discard();
-                return Ok(());
             }
-            Err(error) => return Err(error),
-        };
+        }
         Ok(())
     }
 
@@ -185,17 +189,34 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Tells whether a collection is left out because of an error: the next pass reads it whole
-    /// if it is still there.
-    fn leaves_out(&self, collection: &Collection, error: &PumpError) -> bool {
-        let lost = matches!(error, PumpError::Mongo(mongo::Error::SnapshotLost { .. }));
-        if lost && self.may_leave_out {
-            tracing::info!(
-                collection.name = collection.namespace(),
-                "left out: {error}"
-            );
+    /// Takes note that a collection is left out because of an error; gives the error back where it
+    /// must not be. The next pass reads it whole if it is still there: so a collection of which
+    /// only a part was to be read is left out only where it will hardly be there.
+    fn leave_out(
+        &self,
+        collection: &Collection,
+        error: PumpError,
+        is_part: bool,
+    ) -> Result<(), PumpError> {
+        let reason = match &error {
+            PumpError::Mongo(mongo::Error::SnapshotLost { reason, .. }) => Some(*reason),
+            _ => None,
+        };
+        let may_be = match reason {
+            None | Some(LostReason::TooOld) => false,
+            Some(LostReason::Gone) => true,
+            Some(_) => !is_part || self.source.time().is_none(),
+        };
+        if !may_be || !self.may_leave_out {
+            return Err(error);
         }
-        lost && self.may_leave_out
+        tracing::info!(
+            collection.name = collection.namespace(),
+            "left out: {error}"
+        );
+        let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        *left_out = Some(error);
+        Ok(())
     }
 }
 
