@@ -2,8 +2,8 @@
 //! every name, and that each sidecar says of its block what the block's own bytes say.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::StreamExt;
 
 use super::{CheckOptions, Findings, describe};
@@ -18,8 +18,10 @@ use crate::repository::Inner;
 use crate::sidecar::{self, Strips};
 use crate::task::blocking;
 
-/// Packs verified at the same time; each is held in memory when its data is read.
+/// Packs verified at the same time.
 const PACKS_AT_A_TIME: usize = 2;
+/// Bytes of a pack read at a time, unless one frame has more.
+const STRETCH_BYTES_MAX: u64 = 4 << 20;
 
 /// What is wrong with one pack.
 #[derive(Debug, Default)]
@@ -75,7 +77,7 @@ async fn check_pack(
         );
     };
     let result = if options.read_data {
-        check_data(repository, id)
+        check_data(repository, id, length)
             .await
             .map(|problems| (problems, length))
     } else {
@@ -118,125 +120,132 @@ pub(super) async fn read_footer(
     Ok((footer, bytes_read))
 }
 
-/// Reads a pack whole and verifies every byte of it.
-async fn check_data(repository: &Inner, id: PackId) -> Result<PackProblems, Error> {
-    let seal = repository.pack_seal(id);
-    let object = repository.store.get(seal.object()).await?;
-    let keys = repository.hash_keys.clone();
-    blocking(move || check_frames(&seal, &object, &keys)).await
+/// Reads a pack, a stretch at a time, and verifies every byte of it.
+async fn check_data(repository: &Inner, id: PackId, length: u64) -> Result<PackProblems, Error> {
+    let (footer, _) = read_footer(repository, id, length).await?;
+    let mut check = PackCheck {
+        seal: repository.pack_seal(id),
+        keys: repository.hash_keys.clone(),
+        blocks: HashMap::new(),
+        problems: PackProblems::default(),
+    };
+    let mut ordinal = 0;
+    let mut rest = footer.frames;
+    while !rest.is_empty() {
+        let behind = rest.split_off(stretch(&rest));
+        let frames = std::mem::replace(&mut rest, behind);
+        let start = frames[0].offset;
+        let end = frames
+            .last()
+            .map_or(start, |last| last.offset + u64::from(last.length));
+        let name = check.seal.object();
+        let bytes = repository.store.get_range(name, start..end).await?;
+        (check, ordinal) = blocking(move || {
+            for entry in frames {
+                let from = usize::try_from(entry.offset - start).expect("it is in memory");
+                let sealed = &bytes[from..from + entry.length as usize];
+                if let Err(reason) = check.frame(ordinal, &entry, sealed) {
+                    check.problems.frames.insert(ordinal, reason);
+                }
+                ordinal += 1;
+            }
+            (check, ordinal)
+        })
+        .await;
+    }
+    Ok(check.problems)
 }
 
-fn check_frames(seal: &ObjectSeal, object: &Bytes, keys: &HashKeys) -> Result<PackProblems, Error> {
-    let footer = parse(seal, object)?;
-    let mut problems = PackProblems::default();
-    // What blocks say of themselves, for the sidecars behind them; 20 bytes a document.
-    let mut blocks: HashMap<[u8; 32], BlockFacts> = HashMap::new();
-    for (ordinal, entry) in (0_u32..).zip(&footer.frames) {
-        let result = check_frame(seal, object, ordinal, entry, keys, &mut blocks);
-        if let Err(reason) = result {
-            problems.frames.insert(ordinal, reason);
+/// Returns how many frames are read together.
+fn stretch(frames: &[FrameEntry]) -> usize {
+    let mut bytes = 0;
+    let fits = frames.iter().take_while(|frame| {
+        bytes += u64::from(frame.length);
+        bytes <= STRETCH_BYTES_MAX
+    });
+    fits.count().max(1)
+}
+
+/// A pack that is being verified.
+struct PackCheck {
+    seal: ObjectSeal,
+    keys: Arc<HashKeys>,
+    /// What blocks say of themselves, for the sidecars behind them: a digest by block id.
+    blocks: HashMap<[u8; 32], blake3::Hash>,
+    problems: PackProblems,
+}
+
+/// Returns a digest of hashes and lengths of documents.
+fn digest(hashes: &[[u8; DOCUMENT_HASH_BYTES]], lengths: &[u32]) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(hashes.as_flattened());
+    for length in lengths {
+        hasher.update(&length.to_le_bytes());
+    }
+    hasher.finalize()
+}
+
+impl PackCheck {
+    fn frame(&mut self, ordinal: u32, entry: &FrameEntry, sealed: &[u8]) -> Result<(), String> {
+        let kind = FrameKind::listed(entry.kind);
+        let kind =
+            kind.ok_or_else(|| format!("frame {ordinal} has the unknown kind {}", entry.kind))?;
+        let at = format!("{kind:?} frame {ordinal}");
+        if kind == FrameKind::Sidecar {
+            return self.sidecar(ordinal, entry, sealed);
         }
-    }
-    Ok(problems)
-}
-
-fn parse(seal: &ObjectSeal, object: &Bytes) -> Result<Footer, Error> {
-    let name = seal.object();
-    let length = object.len() as u64;
-    let (body, trailer) = object
-        .split_last_chunk::<16>()
-        .ok_or_else(|| Error::corrupt(name, format!("it has {length} bytes")))?;
-    pack::parse_header(name, body)?;
-    let trailer = pack::parse_trailer(name, trailer)?;
-    let footer = body
-        .len()
-        .checked_sub(trailer.footer_length as usize)
-        .ok_or_else(|| Error::corrupt(name, "the footer is longer than the pack"))?;
-    pack::open_footer(seal, trailer, body[footer..].to_vec(), length)
-}
-
-/// What a block's own bytes say of its documents.
-struct BlockFacts {
-    hashes: Vec<[u8; DOCUMENT_HASH_BYTES]>,
-    lengths: Vec<u32>,
-}
-
-fn check_frame(
-    seal: &ObjectSeal,
-    object: &Bytes,
-    ordinal: u32,
-    entry: &FrameEntry,
-    keys: &HashKeys,
-    blocks: &mut HashMap<[u8; 32], BlockFacts>,
-) -> Result<(), String> {
-    let kind = FrameKind::listed(entry.kind);
-    let kind =
-        kind.ok_or_else(|| format!("frame {ordinal} has the unknown kind {}", entry.kind))?;
-    let at = format!("{kind:?} frame {ordinal}");
-    let start = usize::try_from(entry.offset).expect("the footer was compared with the length");
-    let sealed = &object[start..start + entry.length as usize];
-    if kind == FrameKind::Sidecar {
-        return check_sidecar(seal, sealed, ordinal, entry, blocks);
-    }
-    let length = RawLength::Exactly(entry.raw_length as usize);
-    let content = seal
-        .open(kind, ordinal, sealed.to_vec(), length)
-        .map_err(|error| describe(&error).1)?;
-    match kind {
-        FrameKind::Block => {
-            if keys.block(&content).0 != entry.id {
-                return Err(format!("{at}: its hash does not agree"));
-            }
-            let documents = block::parse(&content).map_err(|reason| format!("{at}: {reason}"))?;
-            if documents.len() != entry.documents as usize {
-                return Err(format!("{at}: it holds {} documents", documents.len()));
-            }
-            let bytes = documents
-                .iter()
-                .map(|d| &content[d.start as usize..d.end as usize]);
-            let facts = BlockFacts {
-                hashes: bytes.map(|document| keys.document(document)).collect(),
-                lengths: documents
+        let length = RawLength::Exactly(entry.raw_length as usize);
+        let content = self
+            .seal
+            .open(kind, ordinal, sealed.to_vec(), length)
+            .map_err(|error| describe(&error).1)?;
+        match kind {
+            FrameKind::Block => {
+                if self.keys.block(&content).0 != entry.id {
+                    return Err(format!("{at}: its hash does not agree"));
+                }
+                let documents =
+                    block::parse(&content).map_err(|reason| format!("{at}: {reason}"))?;
+                if documents.len() != entry.documents as usize {
+                    return Err(format!("{at}: it holds {} documents", documents.len()));
+                }
+                let bytes = documents
                     .iter()
-                    .map(|document| document.end - document.start)
-                    .collect(),
-            };
-            blocks.insert(entry.id, facts);
-        }
-        FrameKind::Page => {
-            if keys.page(&content).0 != entry.id {
-                return Err(format!("{at}: its hash does not agree"));
+                    .map(|d| &content[d.start as usize..d.end as usize]);
+                let hashes: Vec<_> = bytes.map(|bytes| self.keys.document(bytes)).collect();
+                let lengths = documents
+                    .iter()
+                    .map(|document| document.end - document.start);
+                let lengths: Vec<u32> = lengths.collect();
+                self.blocks.insert(entry.id, digest(&hashes, &lengths));
             }
-            Page::decode(&content).map_err(|reason| format!("{at}: {reason}"))?;
+            FrameKind::Page => {
+                if self.keys.page(&content).0 != entry.id {
+                    return Err(format!("{at}: its hash does not agree"));
+                }
+                Page::decode(&content).map_err(|reason| format!("{at}: {reason}"))?;
+            }
+            // What it says can only be verified beside the part it belongs to.
+            FrameKind::Segment => {}
+            FrameKind::Sidecar | FrameKind::Footer | FrameKind::Manifest => {
+                return Err(format!("{at} is out of place"));
+            }
         }
-        // What it says can only be verified beside the part it belongs to.
-        FrameKind::Segment => {}
-        FrameKind::Sidecar | FrameKind::Footer | FrameKind::Manifest => {
-            return Err(format!("{at} is out of place"));
-        }
-    }
-    Ok(())
-}
-
-/// Verifies every strip of a sidecar, and that it says what the block's own bytes say.
-fn check_sidecar(
-    seal: &ObjectSeal,
-    sealed: &[u8],
-    ordinal: u32,
-    entry: &FrameEntry,
-    blocks: &HashMap<[u8; 32], BlockFacts>,
-) -> Result<(), String> {
-    let at = format!("Sidecar frame {ordinal}");
-    let strips = Strips::new(entry.documents, entry.length, entry.strip_documents);
-    let sidecar = sidecar::open(seal, ordinal, &strips, strips.all(), sealed);
-    let sidecar = sidecar.map_err(|error| describe(&error).1)?;
-    let facts = blocks.get(&entry.id);
-    let facts = facts.ok_or_else(|| format!("{at}: its block is not here"))?;
-    let agrees = sidecar.document_hashes() == facts.hashes.as_slice()
-        && sidecar.lengths() == facts.lengths.as_slice();
-    if agrees {
         Ok(())
-    } else {
-        Err(format!("{at}: it does not agree with its block"))
+    }
+
+    /// Verifies every strip of a sidecar, and that it says what the block's own bytes say.
+    fn sidecar(&self, ordinal: u32, entry: &FrameEntry, sealed: &[u8]) -> Result<(), String> {
+        let at = format!("Sidecar frame {ordinal}");
+        let strips = Strips::new(entry.documents, entry.length, entry.strip_documents);
+        let sidecar = sidecar::open(&self.seal, ordinal, &strips, strips.all(), sealed);
+        let sidecar = sidecar.map_err(|error| describe(&error).1)?;
+        let block = self.blocks.get(&entry.id);
+        let block = block.ok_or_else(|| format!("{at}: its block is not here"))?;
+        if *block == digest(sidecar.document_hashes(), sidecar.lengths()) {
+            Ok(())
+        } else {
+            Err(format!("{at}: it does not agree with its block"))
+        }
     }
 }
