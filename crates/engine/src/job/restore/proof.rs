@@ -14,11 +14,11 @@ use model::{CollectionAction, CollectionReport, Proof};
 use mongo::{Change, ClusterTime};
 use vault::Fingerprint;
 
-use super::Error;
 use super::history::History;
 use super::items::Item;
 use super::put::{self, Put};
 use super::write_back::{self, Prepared};
+use super::{Error, rewind};
 use crate::pump::{self, PumpError};
 
 /// How a collection is proved.
@@ -76,8 +76,8 @@ async fn ways(
     }
     let mut way = |one: &Prepared<'_>| match history.take(&one.found) {
         Change::Unchanged => Way::History(Vec::new()),
-        Change::Documents(ids) => Way::History(ids),
-        Change::Unknown(_) => Way::ReadBack,
+        Change::Documents(ids) if rewind::can_be_rewound(put, one.item) => Way::History(ids),
+        Change::Documents(_) | Change::Unknown(_) => Way::ReadBack,
     };
     Ok(prepared.iter().map(&mut way).collect())
 }

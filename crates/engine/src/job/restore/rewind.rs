@@ -130,7 +130,7 @@ fn part<'a>(
 
 /// Servers keep open buckets of time series in memory and go on writing to them: they are loaded
 /// anew. Documents of a collection that the store has no index of can't be looked up.
-fn can_be_rewound(put: &Put<'_>, item: &Item) -> bool {
+pub(super) fn can_be_rewound(put: &Put<'_>, item: &Item) -> bool {
     item.wanted.kind == CollectionKind::Collection && put.stored(item).can_be_edited()
 }
 
