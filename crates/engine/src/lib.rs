@@ -97,6 +97,10 @@ pub struct Config {
     pub snapshot_way: Option<model::SnapshotWay>,
     /// Days after which a snapshot reads everything again, although following would do.
     pub scan_every_days: u32,
+    /// Bytes a snapshot puts into the store between two checkpoints at most.
+    pub checkpoint_bytes: u64,
+    /// How long a snapshot reads between two checkpoints at most.
+    pub checkpoint_every: std::time::Duration,
     /// Whether packs of which little is live are written anew once a day.
     pub repack: bool,
     /// Servers of our own, for drills and archives of data files.

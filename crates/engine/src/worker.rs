@@ -186,6 +186,7 @@ async fn perform_snapshot(
         Ok(taken) => taken,
         Err(error) => {
             // What it wrote is of no use to anyone, and a full disk needs the space now.
+            reconcile::retention::discard_checkpoint(engine, id).await;
             reconcile::retention::sweep(engine, Duration::ZERO).await;
             return Err(in_words(&error));
         }

@@ -138,6 +138,10 @@ pub(crate) struct Work {
     pub(crate) deployment_timeout_ms: u32,
     /// Days after which a snapshot reads everything again.
     pub(crate) scan_every_days: u16,
+    /// MiB that a snapshot stores between two checkpoints.
+    pub(crate) checkpoint_mib: u32,
+    /// Seconds that a snapshot reads between two checkpoints.
+    pub(crate) checkpoint_seconds: u32,
     /// Whether packs of which little is live are written anew once a day.
     pub(crate) repack: bool,
 }
@@ -150,6 +154,8 @@ impl Default for Work {
             compression_level: 1,
             deployment_timeout_ms: 10_000,
             scan_every_days: 7,
+            checkpoint_mib: 1024,
+            checkpoint_seconds: 300,
             repack: false,
         }
     }
@@ -229,6 +235,8 @@ impl Config {
             compression_level,
             deployment_timeout_ms,
             scan_every_days,
+            checkpoint_mib,
+            checkpoint_seconds,
             repack: _,
         } = self.work;
         in_range("work.slots", slots, 1..=64)?;
@@ -240,6 +248,8 @@ impl Config {
             100..=600_000,
         )?;
         in_range("work.scan_every_days", scan_every_days, 1..=366)?;
+        in_range("work.checkpoint_mib", checkpoint_mib, 1..=1_048_576)?;
+        in_range("work.checkpoint_seconds", checkpoint_seconds, 1..=86_400)?;
         if self.tls.certificate_file.is_some() != self.tls.key_file.is_some() {
             return Err(ConfigError::HalfTls);
         }

@@ -28,6 +28,7 @@ pub(crate) enum FrameKind {
     Segment = 4,
     Footer = 5,
     Manifest = 6,
+    Checkpoint = 7,
 }
 
 impl FrameKind {

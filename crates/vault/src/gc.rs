@@ -1,14 +1,15 @@
-//! Removes what no manifest refers to: mark by manifests alone, tomb first, delete a grace period
-//! later. Must never delete when one manifest could not be read, nor a pack that a writer of this
-//! process has begun.
+//! Removes what no manifest and no checkpoint refers to: mark by these alone, tomb first, delete a
+//! grace period later. Must never delete when one of them could not be read, nor a pack that a
+//! writer of this process has begun.
 
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
+use crate::checkpoint;
 use crate::error::Error;
-use crate::id::PackId;
+use crate::id::{PackId, SnapshotId};
 use crate::pack;
 use crate::repository::Inner;
 use crate::store::Listed;
@@ -20,13 +21,14 @@ pub struct Swept {
     pub packs: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Unreferenced packs whose grace period is still running.
+    /// Unreferenced packs whose grace period is still running, or that a checkpoint which cannot be
+    /// read may refer to.
     pub waiting: u64,
     /// Files of interrupted puts removed (local directories only).
     pub leftovers: u64,
 }
 
-/// Deletes what no manifest refers to and has been so for a grace period.
+/// Deletes what neither a manifest nor a checkpoint refers to and has been so for a grace period.
 pub(crate) async fn sweep(
     repository: &Inner,
     grace: Duration,
@@ -35,18 +37,19 @@ pub(crate) async fn sweep(
     let store = &repository.store;
     // The order matters. A pack that is listed here belongs either to a writer of this process that
     // is still open when pins are read, or its manifest, if it ever got one, is there when those
-    // are read.
+    // are read. The same holds of checkpoints, which go only when the manifest is there.
     let packs = store.list("packs").await?;
     let pinned = repository.pins.all();
-    let kept = referenced(repository).await?;
+    let unfinished = checkpoint::referenced(repository).await?;
+    let (mut kept, committed) = referenced(repository).await?;
+    let is_blocked = unfinished.is_none();
+    kept.extend(unfinished.unwrap_or_default());
     let tombs: HashSet<String> = store
         .list("tombs")
         .await?
         .into_iter()
         .map(|listed| listed.name)
         .collect();
-    // What a checkpoint refers to is for a later version to know; until then it may be anything.
-    let checkpoints = !store.list("checkpoints").await?.is_empty();
     let mut swept = Swept::default();
     let mut dead = HashSet::new();
     for listed in packs {
@@ -60,7 +63,7 @@ pub(crate) async fn sweep(
         }
         dead.insert(tomb.clone());
         // What was repacked may still be read by whoever has the older manifest.
-        let keep = young || checkpoints || (grace.is_zero() && repository.retired.contains(id));
+        let keep = young || is_blocked || (grace.is_zero() && repository.retired.contains(id));
         if keep || !is_due(repository, &tomb, &tombs, grace, now).await? {
             swept.waiting += 1;
             continue;
@@ -78,19 +81,34 @@ pub(crate) async fn sweep(
     for tomb in tombs.iter().filter(|tomb| !dead.contains(*tomb)) {
         store.delete(tomb).await?;
     }
+    discard_checkpoints(repository, &committed).await?;
     swept.leftovers = store.remove_leftovers(grace, now).await?;
     Ok(swept)
 }
 
-/// Returns every pack that a manifest of any generation lists.
-async fn referenced(repository: &Inner) -> Result<HashSet<PackId>, Error> {
-    let mut kept = HashSet::new();
+/// Returns every pack that a manifest of any generation lists, and the snapshots.
+async fn referenced(repository: &Inner) -> Result<(HashSet<PackId>, HashSet<SnapshotId>), Error> {
+    let (mut kept, mut snapshots) = (HashSet::new(), HashSet::new());
     for (snapshot, generations) in repository.generations().await? {
+        snapshots.insert(snapshot);
         for generation in generations {
             kept.extend(repository.read_manifest(snapshot, generation).await?.packs);
         }
     }
-    Ok(kept)
+    Ok((kept, snapshots))
+}
+
+/// Deletes what an interrupted commit has left.
+async fn discard_checkpoints(
+    repository: &Inner,
+    committed: &HashSet<SnapshotId>,
+) -> Result<(), Error> {
+    for id in checkpoint::list(repository).await?.numbers.into_keys() {
+        if committed.contains(&id) {
+            checkpoint::discard(repository, id).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Answers whether a pack was marked at least a grace period ago; marks it if it was not marked.

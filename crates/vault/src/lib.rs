@@ -15,7 +15,9 @@ mod batch;
 mod block;
 mod cbor;
 mod check;
+mod checkpoint;
 mod diff;
+mod envelope;
 mod error;
 mod fetch;
 mod find;
@@ -44,6 +46,7 @@ mod writer;
 pub use batch::{Batch, DOCUMENT_BYTES_MAX, Span};
 pub use block::Block;
 pub use check::{CheckOptions, CheckReport, Problem};
+pub use checkpoint::{Checkpoint, Stored};
 pub use diff::{DiffOptions, Difference, DifferenceCounts};
 pub use error::{Error, ErrorKind};
 pub use find::FoundStream;
@@ -57,6 +60,6 @@ pub use repack::{RepackOptions, Repacked};
 pub use repository::{Held, Repository};
 pub use store::{Retry, Store};
 pub use writer::{
-    CollectionEditor, CollectionEntry, CollectionSummary, CollectionWriter, Sealed, SnapshotHeader,
-    SnapshotWriter, WriteOptions, WriteProgress,
+    CheckpointHeader, CollectionEditor, CollectionEntry, CollectionSummary, CollectionWriter,
+    SnapshotHeader, SnapshotWriter, WriteOptions, WriteProgress,
 };

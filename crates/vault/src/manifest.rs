@@ -4,12 +4,12 @@
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
+use crate::envelope::{self, Form};
 use crate::error::Error;
 use crate::fingerprint::{Fingerprint, Sum};
-use crate::frame::{Compressor, FrameKind, ObjectSeal, RawLength};
+use crate::frame::FrameKind;
 use crate::id::{PackId, PageId, SnapshotId};
 use crate::keys::SealingRoot;
-use crate::pack::{FORMAT_VERSION, check_header};
 use crate::segment::Segment;
 
 /// One snapshot: where it came from, what it holds, and where that lies.
@@ -157,7 +157,7 @@ pub struct CollectionManifest {
 
 impl CollectionManifest {
     /// Answers whether the pages hold as many documents and bytes as the collection claims.
-    fn adds_up(&self) -> bool {
+    pub(crate) fn adds_up(&self) -> bool {
         let documents: u64 = self.pages.iter().map(|page| page.documents).sum();
         let bytes: u64 = self.pages.iter().map(|page| page.bytes).sum();
         (documents, bytes) == (self.documents, self.bytes)
@@ -213,10 +213,10 @@ pub(crate) struct PageReference {
     pub(crate) packs: Option<Vec<PackId>>,
 }
 
-const MAGIC: &[u8; 8] = b"RGRWSNAP";
-const HEADER_BYTES: usize = 32;
-/// Most bytes a manifest may claim before compression; its collections' options are the bulk of it.
-const CONTENT_BYTES_MAX: usize = 256 << 20;
+const FORM: Form = Form {
+    magic: b"RGRWSNAP",
+    kind: FrameKind::Manifest,
+};
 
 /// Returns the name of the object that holds a manifest.
 pub(crate) fn object_name(snapshot: SnapshotId, generation: u32) -> String {
@@ -231,31 +231,11 @@ pub(crate) fn parse_object_name(name: &str) -> Option<(SnapshotId, u32)> {
 }
 
 impl Manifest {
-    /// Returns the sealed object. `salt` is drawn at random for this object alone.
-    pub(crate) fn seal(
-        &self,
-        root: &SealingRoot,
-        salt: [u8; 16],
-        level: i32,
-    ) -> Result<Bytes, Error> {
+    /// Returns the sealed object.
+    pub(crate) fn seal(&self, root: &SealingRoot, level: i32) -> Result<Bytes, Error> {
         let name = object_name(self.snapshot, self.generation);
-        let mut header = Vec::with_capacity(HEADER_BYTES);
-        header.extend_from_slice(MAGIC);
-        header.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-        header.extend_from_slice(&[0; 4]);
-        header.extend_from_slice(&salt);
         let content = minicbor::to_vec(self).expect("a vector takes any CBOR");
-        if content.len() > CONTENT_BYTES_MAX {
-            let reason = format!(
-                "a manifest has {} bytes, at most {CONTENT_BYTES_MAX}",
-                content.len()
-            );
-            return Err(Error::invalid(reason));
-        }
-        let plain = Compressor::new(level)?.frame(&content);
-        let seal = ObjectSeal::new(root.object_key(salt), name, header.clone());
-        header.extend_from_slice(&seal.seal(FrameKind::Manifest, 0, plain));
-        Ok(Bytes::from(header))
+        envelope::seal(root, FORM, &name, &content, level)
     }
 
     /// Opens the object of this name and verifies that it is the manifest it is named after.
@@ -266,17 +246,8 @@ impl Manifest {
         object: &[u8],
     ) -> Result<Manifest, Error> {
         let name = object_name(snapshot, generation);
-        check_header(&name, object, MAGIC)?;
-        let (header, sealed) = object
-            .split_at_checked(HEADER_BYTES)
-            .ok_or_else(|| Error::corrupt(&name, "the header is damaged"))?;
-        let salt = header[HEADER_BYTES - 16..]
-            .try_into()
-            .expect("the salt has 16 bytes");
-        let seal = ObjectSeal::new(root.object_key(salt), name, header.to_vec());
-        let limit = RawLength::AtMost(CONTENT_BYTES_MAX);
-        let content = seal.open(FrameKind::Manifest, 0, sealed.to_vec(), limit)?;
-        let corrupt = |reason: String| Error::corrupt(seal.object(), reason);
+        let content = envelope::open(root, FORM, &name, object)?;
+        let corrupt = |reason: String| Error::corrupt(&name, reason);
         let manifest: Manifest = minicbor::decode(&content)
             .map_err(|error| corrupt(format!("it does not parse: {error}")))?;
         if (manifest.snapshot, manifest.generation) != (snapshot, generation) {

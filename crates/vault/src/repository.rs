@@ -12,6 +12,7 @@ use futures::Stream;
 
 use crate::block::Block;
 use crate::check::{self, CheckOptions, CheckReport};
+use crate::checkpoint::{self, Checkpoint};
 use crate::diff::{self, DiffOptions, Difference, DifferenceCounts};
 use crate::error::Error;
 use crate::find::{self, FoundStream};
@@ -93,7 +94,40 @@ impl Repository {
     /// The base's packs are kept from the sweep while the writer is open. What cannot be read of
     /// the base is stored anew, with a warning in the log.
     pub fn begin_upon(&self, options: WriteOptions, base: Option<&Manifest>) -> SnapshotWriter {
-        SnapshotWriter::new(self.inner.clone(), options, base.cloned())
+        SnapshotWriter::new(self.inner.clone(), options, base.cloned(), None)
+    }
+
+    /// Begins another attempt at a snapshot, upon what the ones before have stored. Must be called
+    /// within a Tokio runtime.
+    ///
+    /// Collections that the checkpoint has whole go before those of `base`, the snapshot before.
+    /// Everything else is as in [`Repository::begin_upon`]: a damaged checkpoint costs bytes.
+    pub fn resume(
+        &self,
+        options: WriteOptions,
+        base: Option<&Manifest>,
+        checkpoint: &Checkpoint,
+    ) -> SnapshotWriter {
+        let before = Some(checkpoint.clone());
+        SnapshotWriter::new(self.inner.clone(), options, base.cloned(), before)
+    }
+
+    /// Returns the newest checkpoint of an unfinished snapshot, where there is one that can be
+    /// read.
+    pub async fn checkpoint(&self, id: SnapshotId) -> Result<Option<Checkpoint>, Error> {
+        checkpoint::newest(&self.inner, id).await
+    }
+
+    /// Lists the snapshots of which there are checkpoints, sorted.
+    pub async fn checkpoints(&self) -> Result<Vec<SnapshotId>, Error> {
+        let present = checkpoint::list(&self.inner).await?;
+        Ok(present.numbers.into_keys().collect())
+    }
+
+    /// Deletes the checkpoints of a snapshot that will not be attempted again; the sweep then
+    /// deletes what only they referred to. It is no error if there is none.
+    pub async fn discard_checkpoints(&self, id: SnapshotId) -> Result<(), Error> {
+        checkpoint::discard(&self.inner, id).await
     }
 
     /// Reads the valid manifest of a snapshot. Fails with `Missing` where there is none.
@@ -113,8 +147,8 @@ impl Repository {
         Ok(self.inner.generations().await?.into_keys().collect())
     }
 
-    /// Removes a snapshot's manifest; its packs stay until a sweep. It is no error if there is
-    /// none.
+    /// Removes a snapshot's manifest and checkpoints; packs stay until a sweep. It is no error if
+    /// there is none.
     pub async fn forget(&self, id: SnapshotId) -> Result<(), Error> {
         // Until there is none: a repacking may just have put the next generation.
         while let Some(generations) = self.inner.generations().await?.remove(&id) {
@@ -124,7 +158,7 @@ impl Repository {
                 self.inner.store.delete(&name).await?;
             }
         }
-        Ok(())
+        self.discard_checkpoints(id).await
     }
 
     /// Writes packs anew of which little is live, or which are far too small, so that the sweep can
@@ -143,11 +177,18 @@ impl Repository {
         Held::new(self.inner.clone(), manifest.packs.clone())
     }
 
-    /// Deletes packs that no manifest refers to, a grace period after they were first seen so.
+    /// Keeps what a checkpoint refers to from the sweeps of this process until the result is
+    /// dropped, even if another one takes its place.
+    pub fn hold_checkpoint(&self, checkpoint: &Checkpoint) -> Held {
+        Held::new(self.inner.clone(), checkpoint.packs.clone())
+    }
+
+    /// Deletes packs that neither a manifest nor a checkpoint refers to, a grace period after they
+    /// were first seen so.
     ///
     /// Two sweeps, a grace period apart, delete a pack; with a grace period of zero one does. `now`
     /// is compared with the object store's own times. Fails, and deletes nothing, if a manifest is
-    /// unreadable.
+    /// unreadable; while a checkpoint is, no pack is deleted.
     pub async fn sweep(&self, grace: Duration, now: SystemTime) -> Result<Swept, Error> {
         gc::sweep(&self.inner, grace, now).await
     }

@@ -3,23 +3,24 @@
 //! *Follow* where the server tells what changed since the snapshot before, *scan* otherwise, and
 //! *converge* when a scan cannot end before its time leaves the server's history. A collection that
 //! is dropped while it is read costs another reading, at a later time, of what has changed since;
-//! where that cannot be told, a new start, and packs of the abandoned one are garbage that the
-//! sweep collects. The manifest is the commit point: an attempt that finds one already written by
+//! where that cannot be told, a new start, which goes on from the last checkpoint. The manifest is
+//! the commit point: an attempt that finds one already written by
 //! an earlier attempt only has to say so.
 
 mod base;
 mod converge;
 mod pass;
+mod resume;
 
 use std::time::Duration;
 
-use model::{Cluster, Consistency, SnapshotCost, SnapshotOutcome, SnapshotWay};
+use model::{Cluster, Consistency, SnapshotCost, SnapshotOutcome, SnapshotWay, Timestamp};
 use mongo::{Deployment, Description, LostReason, SourceSnapshot, Topology};
-use vault::{Manifest, SnapshotHeader, Source, Totals, WriteOptions};
+use vault::{Checkpoint, Manifest, SnapshotHeader, Source, WriteOptions};
 
-use self::base::Base;
-use self::converge::Whole;
-use self::pass::Pass;
+use self::base::{Base, Since};
+use self::pass::{Known, Pass};
+use self::resume::{Keeper, Resumed};
 use crate::Engine;
 use crate::pump::{Counter, PumpError};
 
@@ -98,11 +99,13 @@ struct Start {
     way: SnapshotWay,
     /// Why not a cheaper one.
     reason: Option<String>,
+    /// Whether something that was stored before turned out to be damaged: all is read again.
+    distrusts: bool,
 }
 
 /// Takes the snapshot `id` of `cluster`, or finds that an earlier attempt already has.
 ///
-/// Cancel it by dropping: nothing but unreferenced packs stay behind.
+/// Cancel it by dropping: nothing but unreferenced packs and a checkpoint stay behind.
 pub(crate) async fn take(
     engine: &Engine,
     cluster: &Cluster,
@@ -127,6 +130,7 @@ pub(crate) async fn take(
             .snapshot_way
             .unwrap_or(SnapshotWay::Follow),
         reason: None,
+        distrusts: false,
     };
     let mut pause = PAUSE;
     for number in 1.. {
@@ -152,9 +156,12 @@ impl Start {
     /// Returns whether another start may do better, and in which way.
     fn learn(&mut self, engine: &Engine, error: &Error) -> bool {
         let forced = engine.parts.config.snapshot_way.is_some();
-        if error.is_damage() && self.way == SnapshotWay::Follow {
-            self.way = SnapshotWay::Scan;
-            self.reason = Some(format!("the snapshot before cannot be built upon: {error}"));
+        if error.is_damage() && !self.distrusts {
+            self.distrusts = true;
+            if self.way == SnapshotWay::Follow {
+                self.way = SnapshotWay::Scan;
+            }
+            self.reason = Some(format!("what was stored cannot be built upon: {error}"));
             return true;
         }
         if error.is_too_late() && !forced && self.way != SnapshotWay::Converge {
@@ -198,49 +205,59 @@ async fn once(
         counter,
     };
     let base = base::newest(engine, cluster).await;
+    let checkpoint = resume::newest(engine, id).await;
     let can_converge = work.description.topology != Topology::Standalone;
     if start.way == SnapshotWay::Converge && can_converge {
-        work.converge(base, start.reason.clone()).await
+        work.converge(base, checkpoint, start).await
     } else {
-        work.at_one_time(base, start).await
+        work.at_one_time(base, checkpoint, start).await
     }
 }
 
 impl Work<'_> {
     /// Reads everything at one time: what changed where that can be told, all of it otherwise.
-    async fn at_one_time(&self, base: Option<Base>, start: &Start) -> Result<Taken, Error> {
+    async fn at_one_time(
+        &self,
+        base: Option<Base>,
+        checkpoint: Option<Checkpoint>,
+        start: &Start,
+    ) -> Result<Taken, Error> {
         let source = self.deployment.begin_snapshot().await?;
         // Now, because the oplog may have passed this time by when everything is read.
         let header = self.header(&source).await?;
-        let now = self.engine.now();
-        let (changes, why_not) = match (&base, &start.reason) {
+        let (since_base, why_not) = match (&base, &start.reason) {
             _ if start.way == SnapshotWay::Scan => (None, start.reason.clone()),
             (None, _) => (None, Some("there is no snapshot before".to_owned())),
             (Some(base), _) => match base.changes(self.engine, &source).await? {
-                Ok(changes) => (Some(changes), None),
+                Ok(since) => (Some(since), None),
                 Err(reason) => (None, Some(reason)),
             },
         };
-        let way = match changes {
+        let way = match since_base {
             Some(_) => SnapshotWay::Follow,
             None => SnapshotWay::Scan,
         };
+        let mut resumed = self.resumed(&source, checkpoint, start).await?;
+        let reason = because(why_not, resumed.as_ref());
+        let scanned_at = self.scanned_at(since_base.as_ref(), resumed.as_ref());
         let before = base.as_ref().map(|base| &base.manifest);
-        let writer = self.begin(before);
-        let mut pass = Pass::new(self, &source, &writer, before, changes);
+        let writer = self.begin(before, resumed.as_ref().map(|resumed| &resumed.checkpoint));
+        let mut known: Vec<Known<'_>> = resumed.iter_mut().map(Resumed::known).collect();
+        known.extend(before.map(|base| Known::of_base(base, since_base)));
+        let mut pass = Pass::new(self, &source, &writer, known);
         if header.resume_point.is_some() {
             pass = pass.leaving_out();
         }
-        let whole = match pass.read_all().await? {
+        let keeper = Keeper::new(self, &writer, &header, scanned_at);
+        let manifest = match keeper.beside(pass.read_all()).await? {
             None => {
                 source.finish().await?;
-                let manifest = writer.commit(header).await?;
-                let stored = manifest.totals;
-                Whole { manifest, stored }
+                writer.commit(header).await?
             }
             Some(why) => {
-                let approach = self.seal(&source, writer, Totals::default()).await?;
-                self.close_in(approach).await.map_err(|error| {
+                let approach = self.approach(&source, &keeper, scanned_at).await?;
+                drop(writer);
+                self.close_in(before, approach).await.map_err(|error| {
                     // What changed meanwhile cannot be told: so it has to be begun anew.
                     if error.is_history_lost() {
                         why.into()
@@ -250,29 +267,57 @@ impl Work<'_> {
                 })?
             }
         };
-        let scanned_at = match (&base, way) {
-            (Some(base), SnapshotWay::Follow) => base.scanned_at,
-            _ => Some(now),
-        };
         let read = self.counter.progress();
         let cost = SnapshotCost {
             way,
-            reason: why_not,
+            reason,
             documents_read: read.documents,
             size_bytes_read: read.size_bytes,
-            documents_stored: whole.documents_stored(),
-            documents_shared: whole.documents_shared(),
-            scanned_at,
+            documents_stored: manifest.totals.documents_new.unwrap_or_default(),
+            documents_shared: manifest.totals.documents_shared.unwrap_or_default(),
+            scanned_at: Some(scanned_at),
         };
-        Ok(self.taken(&whole, cost))
+        Ok(self.taken(&manifest, cost))
     }
 
-    fn begin(&self, base: Option<&Manifest>) -> vault::SnapshotWriter {
+    /// Returns when what a pass does not read again was last read.
+    fn scanned_at(&self, base: Option<&Since>, resumed: Option<&Resumed>) -> Timestamp {
+        let of_base = base.map(|since| since.scanned_at);
+        let of_resumed = resumed.and_then(Resumed::scanned_at);
+        let oldest = of_base.into_iter().chain(of_resumed).min();
+        oldest.unwrap_or_else(|| self.engine.now())
+    }
+
+    /// Returns what earlier starts and attempts have stored, with what was written since.
+    async fn resumed(
+        &self,
+        source: &SourceSnapshot,
+        checkpoint: Option<Checkpoint>,
+        start: &Start,
+    ) -> Result<Option<Resumed>, Error> {
+        let Some(checkpoint) = checkpoint else {
+            return Ok(None);
+        };
+        let resumed = Resumed::new(self, source, checkpoint, start.distrusts).await?;
+        tracing::info!(cluster.id = %self.cluster.id, snapshot.id = %self.id,
+            "{}", resumed.reason());
+        Ok(Some(resumed))
+    }
+
+    fn begin(
+        &self,
+        base: Option<&Manifest>,
+        checkpoint: Option<&Checkpoint>,
+    ) -> vault::SnapshotWriter {
         let options = WriteOptions {
             compression_level: self.engine.parts.config.compression_level,
             ..WriteOptions::default()
         };
-        self.engine.parts.repository.begin_upon(options, base)
+        let repository = &self.engine.parts.repository;
+        match checkpoint {
+            Some(checkpoint) => repository.resume(options, base, checkpoint),
+            None => repository.begin_upon(options, base),
+        }
     }
 
     async fn header(&self, source: &SourceSnapshot) -> Result<SnapshotHeader, Error> {
@@ -289,14 +334,19 @@ impl Work<'_> {
         })
     }
 
-    fn taken(&self, whole: &Whole, cost: SnapshotCost) -> Taken {
-        let mut outcome = outcome(&whole.manifest, Some(cost));
-        outcome.stored_bytes = whole.stored.stored_bytes;
+    fn taken(&self, manifest: &Manifest, cost: SnapshotCost) -> Taken {
         Taken {
             version: self.description.version.text.clone(),
-            outcome,
+            outcome: outcome(manifest, Some(cost)),
         }
     }
+}
+
+/// Says for people why not a cheaper way was gone, and what was gone on from.
+fn because(why_not: Option<String>, resumed: Option<&Resumed>) -> Option<String> {
+    let resumed = resumed.map(Resumed::reason);
+    let reasons: Vec<String> = why_not.into_iter().chain(resumed).collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
 /// Keeps what the server says of itself now, since servers are upgraded.

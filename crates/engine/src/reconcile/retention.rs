@@ -23,8 +23,35 @@ pub(crate) async fn reconcile(engine: &Engine) -> Result<(), Error> {
     for id in engine.parts.meta.manifests_to_forget().await? {
         forget(engine, id).await;
     }
+    discard_checkpoints(engine).await?;
     sweep(engine, GRACE).await;
     Ok(())
+}
+
+/// Removes the checkpoints of snapshots that will not be attempted again: a crash kept them, or the
+/// last attempt was given up without being run.
+async fn discard_checkpoints(engine: &Engine) -> Result<(), Error> {
+    let checkpoints = engine.parts.repository.checkpoints().await;
+    let listed = checkpoints.inspect_err(|error| {
+        tracing::warn!(error = ?error, "checkpoints cannot be listed");
+    });
+    for id in listed.unwrap_or_default() {
+        let id = SnapshotId::from_bytes(id.0);
+        let snapshot = engine.parts.meta.snapshot_by_id(id).await?;
+        if snapshot.is_none_or(|snapshot| snapshot.status.is_final()) {
+            discard_checkpoint(engine, id).await;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the checkpoints of one snapshot; what fails is tried again later.
+pub(crate) async fn discard_checkpoint(engine: &Engine, id: SnapshotId) {
+    let stored_id = vault::SnapshotId(id.to_bytes());
+    let repository = &engine.parts.repository;
+    if let Err(error) = repository.discard_checkpoints(stored_id).await {
+        tracing::warn!(snapshot.id = %id, error = ?error, "a checkpoint was not removed");
+    }
 }
 
 /// What is to be done with one snapshot.

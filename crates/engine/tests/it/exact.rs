@@ -43,6 +43,7 @@ impl Taker {
     async fn new(way: SnapshotWay, source: &RealMongo, target: &RealMongo) -> anyhow::Result<Self> {
         let mut world = World::configured(engine::Config {
             snapshot_way: Some(way),
+            checkpoint_every: std::time::Duration::from_millis(10),
             ..config()
         })
         .await?;

@@ -25,6 +25,7 @@ const FORGET_LIMIT: Duration = Duration::from_secs(60);
 async fn world(way: SnapshotWay, uri: &str) -> anyhow::Result<World> {
     let mut world = World::configured(engine::Config {
         snapshot_way: Some(way),
+        checkpoint_every: std::time::Duration::from_millis(10),
         deployment_timeout_ms: 20_000,
         ..config()
     })

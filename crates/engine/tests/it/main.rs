@@ -18,6 +18,7 @@ mod jobs;
 mod peek;
 mod reattached;
 mod refusals;
+mod resuming;
 mod rewinds;
 mod schedule;
 mod selections;

@@ -47,6 +47,8 @@ pub(crate) fn config() -> Config {
         deployment_timeout_ms: 3_000,
         snapshot_way: None,
         scan_every_days: 7,
+        checkpoint_bytes: 1 << 30,
+        checkpoint_every: std::time::Duration::from_secs(300),
         repack: false,
         scratch: engine::ScratchConfig {
             mongod: None,

@@ -56,6 +56,16 @@ impl ResumePoint {
         }
     }
 
+    /// Returns the point as one that also serves what a later pass has read: what was renamed since
+    /// counts as unknown.
+    #[must_use]
+    pub fn for_passes(self) -> Self {
+        Self {
+            of_pass: true,
+            ..self
+        }
+    }
+
     /// Returns the point as bytes: some hundred, more only where an `_id` is longer.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut document = rawdoc! {

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::digest::{self, Algorithm, REALM};
 use engine::{DataDir, Engine, Running};
@@ -98,6 +99,8 @@ pub(super) fn engine_config(config: &Config) -> engine::Config {
         deployment_timeout_ms: config.work.deployment_timeout_ms.into(),
         snapshot_way: None,
         scan_every_days: config.work.scan_every_days.into(),
+        checkpoint_bytes: u64::from(config.work.checkpoint_mib) << 20,
+        checkpoint_every: Duration::from_secs(config.work.checkpoint_seconds.into()),
         repack: config.work.repack,
         scratch: engine::ScratchConfig {
             mongod: config.scratch.mongod.clone(),

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use self::packs::PackProblems;
 use self::snapshots::{SnapshotCheck, Verified};
+use crate::checkpoint;
 use crate::error::Error;
 use crate::header;
 use crate::id::{PackId, SnapshotId};
@@ -40,7 +41,8 @@ pub struct CheckReport {
     pub documents: u64,
     /// Bytes read from the object store.
     pub bytes_read: u64,
-    /// Packs no snapshot refers to; not a problem, the sweep removes them.
+    /// Packs that neither a snapshot nor a checkpoint refers to; not a problem, the sweep removes
+    /// them.
     pub packs_unreferenced: u64,
     /// What was wrong, by object; empty when the repository is sound.
     pub problems: Vec<Problem>,
@@ -86,7 +88,9 @@ pub(crate) async fn check(
             }
         }
     }
-    let packs = packs::check(repository, &referenced, &present, &options, &mut findings).await;
+    // What an unfinished snapshot goes on from is looked at as well, but it harms no snapshot.
+    let needed = &referenced | &checkpointed(repository, &mut findings).await?;
+    let packs = packs::check(repository, &needed, &present, &options, &mut findings).await;
     let mut report = CheckReport {
         snapshots: manifests
             .iter()
@@ -94,10 +98,10 @@ pub(crate) async fn check(
             .collect::<HashSet<_>>()
             .len() as u64,
         packs: referenced.len() as u64,
-        packs_unreferenced: present.keys().filter(|id| !referenced.contains(id)).count() as u64,
+        packs_unreferenced: present.keys().filter(|id| !needed.contains(id)).count() as u64,
         ..CheckReport::default()
     };
-    remember(repository, &referenced, &packs, &options);
+    remember(repository, &needed, &packs, &options);
     let mut verified = Verified::default();
     for (snapshot, generation) in manifests {
         // Read again rather than kept: manifests of large clusters are large, and there are many.
@@ -115,6 +119,21 @@ pub(crate) async fn check(
     report.bytes_read = findings.bytes_read;
     report.problems = findings.into_problems();
     Ok(report)
+}
+
+/// Returns the packs that checkpoints refer to.
+async fn checkpointed(
+    repository: &Inner,
+    findings: &mut Findings,
+) -> Result<HashSet<PackId>, Error> {
+    let mut packs = HashSet::new();
+    for (_, found) in checkpoint::read_all(repository).await? {
+        match found {
+            Ok(checkpoint) => packs.extend(checkpoint.packs),
+            Err(error) => findings.error(&error, []),
+        }
+    }
+    Ok(packs)
 }
 
 /// Keeps in mind which packs are damaged, so that no snapshot is written upon them, and which were

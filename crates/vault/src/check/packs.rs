@@ -227,7 +227,10 @@ impl PackCheck {
             }
             // What it says can only be verified beside the part it belongs to.
             FrameKind::Segment => {}
-            FrameKind::Sidecar | FrameKind::Footer | FrameKind::Manifest => {
+            FrameKind::Sidecar
+            | FrameKind::Footer
+            | FrameKind::Manifest
+            | FrameKind::Checkpoint => {
                 return Err(format!("{at} is out of place"));
             }
         }

@@ -61,7 +61,7 @@ async fn reasons(change: impl FnOnce(&mut CollectionManifest)) -> Vec<String> {
     manifest.totals.documents = collection.documents;
     manifest.totals.bytes = collection.bytes;
     let inner = &repository.inner;
-    let object = manifest.seal(&inner.sealing_root, [3; 16], 1);
+    let object = manifest.seal(&inner.sealing_root, 1);
     let name = manifest::object_name(manifest.snapshot, 1);
     let put = inner
         .store

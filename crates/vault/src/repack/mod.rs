@@ -13,7 +13,6 @@ use self::copy::NewPacks;
 use self::rewrite::Rewrite;
 use crate::error::Error;
 use crate::id::{PackId, SnapshotId};
-use crate::keys;
 use crate::manifest::{self, Manifest};
 use crate::pack;
 use crate::repository::Inner;
@@ -176,7 +175,7 @@ async fn replace(
     compression_level: i32,
 ) -> Result<bool, Error> {
     let (snapshot, generation) = (manifest.snapshot, manifest.generation);
-    let object = manifest.seal(&repository.sealing_root, keys::random()?, compression_level)?;
+    let object = manifest.seal(&repository.sealing_root, compression_level)?;
     let name = manifest::object_name(snapshot, generation);
     repository.store.put_new(&name, vec![object]).await?;
     let present = repository.generations().await?.remove(&snapshot);

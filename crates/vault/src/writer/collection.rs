@@ -13,6 +13,7 @@ use super::entries::HELD_BYTES;
 use super::index::is_stale;
 use super::packer::{Message, UponEnd};
 use super::runs::BlockNumber;
+use super::shared::Begun;
 use super::upon::{self, Upon};
 use super::window::Place;
 use super::{Collection, CollectionEntry, Shared};
@@ -51,8 +52,10 @@ pub struct CollectionWriter {
     blocks: BlockWriter,
     entry: Option<CollectionEntry>,
     documents_taken: u64,
-    /// What the previous snapshot holds of the collection.
+    /// What the collection is compared with; `None` where nothing is there of it.
     upon: Option<Box<Upon>>,
+    is_upon: bool,
+    /// What the previous snapshot holds of the collection.
     base: Option<CollectionManifest>,
 }
 
@@ -62,11 +65,15 @@ impl CollectionWriter {
         messages: mpsc::UnboundedSender<Message>,
         index: usize,
         entry: CollectionEntry,
-        base: Option<CollectionManifest>,
     ) -> CollectionWriter {
+        let base = shared.compared_with(&entry);
+        let partial = shared.partial(&entry);
+        let is_upon = base.is_some() || partial.is_some();
+        let upon = is_upon.then(|| Box::new(Upon::new(&shared, base.as_ref(), partial)));
         CollectionWriter {
-            upon: base.as_ref().map(|base| Box::new(Upon::new(&shared, base))),
-            blocks: BlockWriter::new(shared.clone(), messages, index, base.is_none()),
+            upon,
+            is_upon,
+            blocks: BlockWriter::new(shared.clone(), messages, index, !is_upon),
             base,
             shared,
             entry: Some(entry),
@@ -140,7 +147,7 @@ impl CollectionWriter {
     /// Ends the collection and returns what it adds up to.
     pub async fn finish(mut self) -> Result<CollectionSummary, Error> {
         let mut upon = self.upon.take();
-        if upon.is_none() && self.base.is_some() {
+        if upon.is_none() && self.is_upon {
             let error = Error::invalid("a collection was finished after a failed push");
             self.shared.fail(error);
             return Err(self.shared.failure());
@@ -206,17 +213,18 @@ impl CollectionWriter {
             upon.total.documents,
             "a document is shared or stored"
         );
-        let base = self.base.as_ref().expect("it is written upon one");
         if !upon.index.is_present(&self.shared).await {
             // The documents are all there, but not every one of them can be found.
             upon.index.segments = None;
-        } else if stored > 0 && is_stale(base) {
+        } else if let Some(base) = self.base.as_ref().filter(|base| is_stale(base))
+            && stored > 0
+        {
             upon.index.live = self.live_in(base).await;
         }
         self.blocks.send(Message::Runs(Box::new(UponEnd {
             collection: self.blocks.index,
             runs: upon.runs,
-            pages: base.pages.clone(),
+            pages: upon.pages,
             index: upon.index,
             kept: Fingerprint::default(),
             kept_bytes: 0,
@@ -249,9 +257,12 @@ impl CollectionWriter {
 impl Drop for CollectionWriter {
     fn drop(&mut self) {
         if let Some(entry) = self.entry.take() {
-            let namespace = format!("{}.{}", entry.database, entry.name);
+            let begun = Begun {
+                entry: Box::new(entry),
+                is_scanned: true,
+            };
             self.shared
-                .end_collection(self.blocks.index, Collection::Abandoned { namespace });
+                .end_collection(self.blocks.index, Collection::Abandoned(begun));
         }
     }
 }

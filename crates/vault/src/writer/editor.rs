@@ -16,6 +16,7 @@ use super::index::{BaseIndex, is_stale};
 use super::packer::{Message, UponEnd};
 use super::pages::{Cut, PageBuilder};
 use super::runs::RunList;
+use super::shared::Begun;
 use super::{Collection, CollectionEntry, CollectionSummary, Shared, upon};
 use crate::batch::Batch;
 use crate::error::Error;
@@ -338,7 +339,7 @@ impl CollectionEditor {
 
     /// Returns what is taken over from the base's segments.
     async fn base_index(&self) -> BaseIndex {
-        let mut index = BaseIndex::new(&self.base);
+        let mut index = BaseIndex::new(Some(&self.base));
         if self.blocks.has_stored() && is_stale(&self.base) {
             // Where that fails, stale entries stay for another time.
             index.live = LiveMap::read(&self.pages).await.ok().map(Arc::new);
@@ -458,9 +459,12 @@ fn read_keys(
 impl Drop for CollectionEditor {
     fn drop(&mut self) {
         if let Some(entry) = self.entry.take() {
-            let namespace = format!("{}.{}", entry.database, entry.name);
+            let begun = Begun {
+                entry: Box::new(entry),
+                is_scanned: false,
+            };
             self.shared
-                .end_collection(self.blocks.index, Collection::Abandoned { namespace });
+                .end_collection(self.blocks.index, Collection::Abandoned(begun));
         }
     }
 }

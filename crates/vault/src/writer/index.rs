@@ -30,11 +30,20 @@ pub(super) struct BaseIndex {
     pub(super) packs: Option<Arc<HashSet<PackId>>>,
     /// What was live in the base, where all segments are to be written anew.
     pub(super) live: Option<Arc<LiveMap>>,
+    /// Packs to which earlier attempts at the snapshot have put blocks of the collection.
+    pub(super) stored_before: HashSet<PackId>,
 }
 
 impl BaseIndex {
-    /// Takes over a collection's segments as they are.
-    pub(super) fn new(base: &CollectionManifest) -> BaseIndex {
+    /// Takes over a collection's segments as they are; there are none of no collection.
+    pub(super) fn new(base: Option<&CollectionManifest>) -> BaseIndex {
+        let Some(base) = base else {
+            return BaseIndex {
+                segments: Some(Vec::new()),
+                packs: Some(Arc::default()),
+                ..BaseIndex::default()
+            };
+        };
         let mut packs = HashSet::new();
         let all_known = base.pages.iter().all(|page| match &page.packs {
             Some(of_page) => {
@@ -48,6 +57,7 @@ impl BaseIndex {
             segments: base.segments.clone().or(nothing),
             packs: all_known.then(|| Arc::new(packs)),
             live: None,
+            stored_before: HashSet::new(),
         }
     }
 }
@@ -145,11 +155,9 @@ impl Packer {
         store.put_new(&name, pack.finish()).await
     }
 
-    /// Writes what is new in each collection's segments, and merges those that have piled up.
-    pub(super) async fn write_segments(&mut self) -> Result<(), Error> {
-        let mut due: Vec<usize> = self.collections.keys().copied().collect();
-        due.sort_unstable();
-        for index in due {
+    /// Writes what is new in these collections' segments, and merges those that have piled up.
+    pub(super) async fn write_segments(&mut self, due: &[usize]) -> Result<(), Error> {
+        for &index in due {
             self.write_segments_of(index).await?;
             self.close_if_full().await?;
         }
@@ -161,6 +169,7 @@ impl Packer {
         let base = std::mem::take(&mut layout.base);
         let mut inputs = std::mem::take(&mut layout.spilled);
         let entries = std::mem::take(&mut layout.entries);
+        self.entries = self.entries.saturating_sub(entries.len());
         if layout.done.fingerprint.documents == 0 {
             layout.done.segments = Some(Vec::new());
             return Ok(());
@@ -176,7 +185,7 @@ impl Packer {
         let filter = Filter {
             packs: base.packs,
             live: base.live,
-            new_packs: Arc::new(self.packs.clone()),
+            new_packs: Arc::new(&self.packs | &base.stored_before),
             moved: None,
         };
         let mut all = Vec::with_capacity(kept.len() + 1);

@@ -2,6 +2,7 @@
 //! sums and entries that came of them. Pure.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::ops::Range;
 
 use super::entries::EntryBuffer;
 use super::index::BaseIndex;
@@ -16,7 +17,7 @@ use crate::segment::Segment;
 use crate::sidecar::STRIP_DOCUMENTS;
 
 /// Where one collection came to lie, and what its pages add up to.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct PackedCollection {
     pub(super) pages: Vec<PageReference>,
     pub(super) packs: BTreeSet<PackId>,
@@ -41,6 +42,12 @@ pub(super) struct Layout {
     /// Entries that were too many for memory.
     pub(super) spilled: Vec<Segment>,
     pub(super) done: PackedCollection,
+    /// Whether the last page and the segments were written.
+    pub(super) has_ended: bool,
+    /// Pages over the new blocks alone, for checkpoints; only where runs follow.
+    pub(super) new_pages: PackedCollection,
+    /// The blocks that those pages have.
+    pub(super) new_paged: usize,
 }
 
 impl Default for Layout {
@@ -58,6 +65,9 @@ impl Default for Layout {
             entries: EntryBuffer::default(),
             spilled: Vec::new(),
             done: PackedCollection::default(),
+            has_ended: false,
+            new_pages: PackedCollection::default(),
+            new_paged: 0,
         }
     }
 }
@@ -98,10 +108,11 @@ impl Layout {
         self.blocks.iter().take_while(fixed).count()
     }
 
-    /// Returns how many blocks the next page has; `None` while its end is not known.
-    pub(super) fn page_length(&self, all: bool) -> Option<usize> {
-        let placed = self.placed();
-        let known = self.blocks.iter().take(placed).flatten();
+    /// Returns how many blocks the page has that begins at this one; `None` while its end is not
+    /// known.
+    pub(super) fn page_length(&self, from: usize, all: bool) -> Option<usize> {
+        let placed = self.placed().saturating_sub(from);
+        let known = self.blocks.iter().skip(from).take(placed).flatten();
         let end = known
             .enumerate()
             .find_map(|(at, block)| ends_before(at, &block.id).then_some(at));
@@ -109,17 +120,24 @@ impl Layout {
         end.or(rest)
     }
 
-    /// Takes the first blocks out and makes a page of them.
-    pub(super) fn take_page(&mut self, blocks: usize) -> Page {
+    /// Returns the page over some blocks.
+    pub(super) fn page(&self, blocks: Range<usize>) -> Page {
         let mut page = PageBuilder::default();
-        for placed in self.blocks.drain(..blocks) {
-            let placed = placed.expect("only blocks with fixed places are taken");
+        for placed in self.blocks.range(blocks) {
+            let placed = placed.as_ref().expect("only fixed places are on a page");
             let block = placed.reference();
             page.run(placed.pack, &block, 0, block.documents);
             page.sums(placed.bytes, placed.fingerprint.sum);
         }
-        self.first_sequence += blocks as u64;
         page.finish()
+    }
+
+    /// Takes the first blocks out and makes a page of them.
+    pub(super) fn take_page(&mut self, blocks: usize) -> Page {
+        let page = self.page(0..blocks);
+        self.blocks.drain(..blocks);
+        self.first_sequence += blocks as u64;
+        page
     }
 }
 
@@ -151,6 +169,14 @@ impl PackedCollection {
         self.pages.push(page);
     }
 
+    /// Adds a page that was written.
+    pub(super) fn push(&mut self, page: &Page, reference: PageReference) {
+        self.add(page);
+        self.packs.insert(reference.pack);
+        self.pages.push(reference);
+    }
+
+    /// Adds what a page holds.
     pub(super) fn add(&mut self, page: &Page) {
         self.packs.extend(&page.packs);
         self.fingerprint.merge(Fingerprint {

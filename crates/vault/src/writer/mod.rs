@@ -7,6 +7,7 @@
 
 mod base;
 mod blocks;
+mod checkpoint;
 mod collection;
 mod editor;
 mod edits;
@@ -17,7 +18,6 @@ mod packer;
 mod pages;
 mod rewrite;
 mod runs;
-mod sealed;
 mod shared;
 mod upon;
 mod window;
@@ -30,15 +30,17 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+pub use self::checkpoint::CheckpointHeader;
 pub use self::collection::{CollectionSummary, CollectionWriter};
 pub use self::editor::CollectionEditor;
+use self::layout::PackedCollection;
 use self::packer::{Message, Packed, Packer};
-pub use self::sealed::Sealed;
 use self::shared::{Collection, Finished, Shared, budget_kib};
+use crate::checkpoint::{self as stored, Checkpoint, Stored};
 use crate::error::Error;
 use crate::find::cannot;
+use crate::fingerprint::Sum;
 use crate::id::{PackId, SnapshotId};
-use crate::keys;
 use crate::manifest::{self, ClusterTime, CollectionManifest, Manifest, Source, Totals};
 use crate::repository::Inner;
 
@@ -119,7 +121,8 @@ pub struct WriteProgress {
     pub documents_shared: u64,
 }
 
-/// Writes one snapshot. Dropped without a commit, it leaves nothing but unreferenced packs.
+/// Writes one snapshot. Dropped without a commit, it leaves nothing but unreferenced packs, and the
+/// last checkpoint.
 pub struct SnapshotWriter {
     shared: Arc<Shared>,
     messages: mpsc::UnboundedSender<Message>,
@@ -131,8 +134,9 @@ impl SnapshotWriter {
         repository: Arc<Inner>,
         options: WriteOptions,
         base: Option<Manifest>,
+        before: Option<Checkpoint>,
     ) -> SnapshotWriter {
-        let shared = Arc::new(Shared::new(repository, options, base));
+        let shared = Arc::new(Shared::new(repository, options, base, before));
         // Unbounded, but each message holds a part of the budget until the packer has dealt with
         // it.
         let (messages, inbox) = mpsc::unbounded_channel();
@@ -150,15 +154,8 @@ impl SnapshotWriter {
     /// Upon a base it is compared with the base's collection of the same UUID, else with that of
     /// the same database, name and kind.
     pub fn collection(&self, entry: CollectionEntry) -> CollectionWriter {
-        let index = self.shared.begin_collection();
-        let base = self.shared.compared_with(&entry);
-        CollectionWriter::new(
-            self.shared.clone(),
-            self.messages.clone(),
-            index,
-            entry,
-            base,
-        )
+        let index = self.shared.begin_collection(&entry, true);
+        CollectionWriter::new(self.shared.clone(), self.messages.clone(), index, entry)
     }
 
     /// Begins a collection that is the base's collection of the same UUID with some documents
@@ -168,7 +165,7 @@ impl SnapshotWriter {
     /// [`CollectionManifest::can_be_edited`] says no of it, and with `Corrupt` or `Missing` where
     /// it is known to be damaged. The collection can be begun by a scan then.
     pub fn edit(&self, entry: CollectionEntry) -> Result<CollectionEditor, Error> {
-        let base = self.shared.same_in_base(&entry).ok_or_else(|| {
+        let base = self.shared.same_known(&entry).ok_or_else(|| {
             let reason = format!("{}.{} is not in the base", entry.database, entry.name);
             Error::invalid(reason)
         })?;
@@ -176,7 +173,7 @@ impl SnapshotWriter {
             return Err(cannot(&base));
         }
         self.shared.require_whole(base.packs())?;
-        let index = self.shared.begin_collection();
+        let index = self.shared.begin_collection(&entry, false);
         let messages = self.messages.clone();
         Ok(CollectionEditor::new(
             self.shared.clone(),
@@ -201,21 +198,18 @@ impl SnapshotWriter {
         let manifest = self.pack(header).await?;
         let repository = &self.shared.repository;
         let level = self.shared.options.compression_level;
-        let object = manifest.seal(&repository.sealing_root, keys::random()?, level)?;
+        let object = manifest.seal(&repository.sealing_root, level)?;
         let name = manifest::object_name(manifest.snapshot, manifest.generation);
         repository.store.put_new(&name, vec![object]).await?;
         // From here on the manifest protects the packs.
         self.shared.unpin_all();
+        if let Err(error) = stored::discard(repository, manifest.snapshot).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the checkpoint of a whole snapshot stays until the sweep"
+            );
+        }
         Ok(manifest)
-    }
-
-    /// Waits until everything is durable but writes no manifest: the result can be the base of
-    /// another writer of this process, for passes that are not yet a snapshot.
-    ///
-    /// Fails as [`SnapshotWriter::commit`] does, except that the name may be taken.
-    pub async fn seal(self, header: SnapshotHeader) -> Result<Sealed, Error> {
-        let manifest = self.pack(header).await?;
-        Ok(Sealed::new(self.shared.repository.clone(), manifest))
     }
 
     /// Makes everything durable that the manifest refers to.
@@ -226,8 +220,10 @@ impl SnapshotWriter {
         // A packer that is gone has left the reason, which the next line finds.
         let _ = self.messages.send(Message::Commit { wanted, reply });
         let packed = packed.await.map_err(|_| self.shared.failure())?;
-        let parent = self.shared.parent(header.snapshot);
-        let manifest = assemble(header, finished, packed, parent);
+        let mut manifest = assemble(header, finished, packed, self.shared.parent());
+        if let Some(before) = &self.shared.before {
+            count_before(&mut manifest.totals, &before.stored);
+        }
         self.shared.require_packs(&manifest).await?;
         Ok(manifest)
     }
@@ -271,33 +267,14 @@ fn assemble(
         summary,
     } in finished
     {
-        let layout = packed.collections.remove(&index).unwrap_or_default();
-        assert_eq!(
-            layout.fingerprint, summary.fingerprint,
-            "pages hold what was pushed"
-        );
-        assert_eq!(layout.bytes, summary.bytes, "pages hold what was pushed");
-        packs.extend(layout.packs);
         totals.documents += summary.documents;
         totals.bytes += summary.bytes;
         shared += summary.documents_shared;
         new += summary.documents - summary.documents_shared;
         bytes_shared += summary.bytes_shared;
-        collections.push(CollectionManifest {
-            database: entry.database,
-            name: entry.name,
-            kind: entry.kind,
-            uuid: entry.uuid,
-            options: entry.options,
-            id_index: entry.id_index,
-            indexes: entry.indexes,
-            exact: entry.exact,
-            documents: summary.documents,
-            bytes: summary.bytes,
-            sum: summary.fingerprint.sum,
-            pages: layout.pages,
-            segments: layout.segments,
-        });
+        let layout = packed.collections.remove(&index).unwrap_or_default();
+        packs.extend(&layout.packs);
+        collections.push(whole(entry, &summary, layout));
     }
     totals.documents_shared = Some(shared);
     totals.documents_new = Some(new);
@@ -316,4 +293,55 @@ fn assemble(
         parent,
         resume_point: header.resume_point,
     }
+}
+
+/// Puts together what a collection took and what the packer made of it.
+fn whole(
+    entry: CollectionEntry,
+    summary: &CollectionSummary,
+    layout: PackedCollection,
+) -> CollectionManifest {
+    let held = (layout.fingerprint, layout.bytes);
+    let pushed = (summary.fingerprint, summary.bytes);
+    assert_eq!(held, pushed, "pages hold what was pushed");
+    CollectionManifest {
+        documents: summary.documents,
+        bytes: summary.bytes,
+        sum: summary.fingerprint.sum,
+        pages: layout.pages,
+        segments: layout.segments,
+        ..described(entry)
+    }
+}
+
+/// Returns an empty collection.
+fn described(entry: CollectionEntry) -> CollectionManifest {
+    CollectionManifest {
+        database: entry.database,
+        name: entry.name,
+        kind: entry.kind,
+        uuid: entry.uuid,
+        options: entry.options,
+        id_index: entry.id_index,
+        indexes: entry.indexes,
+        exact: entry.exact,
+        documents: 0,
+        bytes: 0,
+        sum: Sum::default(),
+        pages: Vec::new(),
+        segments: None,
+    }
+}
+
+/// Counts what earlier attempts have stored as stored for this snapshot, not as shared. Some of it
+/// may be gone since, so that it is a bound.
+fn count_before(totals: &mut Totals, before: &Stored) {
+    totals.blocks += before.blocks;
+    totals.stored_bytes += before.stored_bytes;
+    let new = totals.documents_new.unwrap_or_default() + before.documents;
+    let new = new.min(totals.documents);
+    totals.documents_new = Some(new);
+    totals.documents_shared = Some(totals.documents - new);
+    let shared = totals.bytes_shared.unwrap_or_default();
+    totals.bytes_shared = Some(shared.saturating_sub(before.bytes));
 }

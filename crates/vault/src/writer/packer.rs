@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::Shared;
+use super::checkpoint::PackedSoFar;
 use super::entries::NewEntry;
 use super::index::BaseIndex;
 use super::layout::{Layout, PackedCollection, Placed, resolve};
@@ -18,7 +19,7 @@ use super::work::ReadyBlock;
 use crate::error::Error;
 use crate::fingerprint::Fingerprint;
 use crate::frame::{Compressor, FrameKind};
-use crate::id::{BlockId, PackId};
+use crate::id::{BlockId, PackId, PageId};
 use crate::keys;
 use crate::manifest::PageReference;
 use crate::pack::{self, NewFrame, PackBuilder};
@@ -57,6 +58,14 @@ pub(super) enum Message {
     },
     /// The end of a collection that was written upon a base: what remains of its runs.
     Runs(Box<UponEnd>),
+    /// What is there so far is to be made durable.
+    Checkpoint {
+        /// Collections of which all blocks are in; they get their last pages.
+        finished: Vec<usize>,
+        /// Collections of which the blocks so far are wanted.
+        scanned: Vec<usize>,
+        reply: oneshot::Sender<PackedSoFar>,
+    },
     /// All blocks are in; the wanted collections get their last pages.
     Commit {
         wanted: HashSet<usize>,
@@ -100,8 +109,8 @@ pub(super) struct Packer {
     /// Identity hash of documents that have no identity.
     nobody: IdentityHash,
     compressor: Option<Compressor>,
-    blocks: u64,
-    stored_bytes: u64,
+    pub(super) blocks: u64,
+    pub(super) stored_bytes: u64,
 }
 
 pub(super) struct OpenPack {
@@ -147,20 +156,42 @@ impl Packer {
     /// Works until the commit, a failure, or the writer's end.
     pub(super) async fn run(mut self) {
         while let Some(message) = self.inbox.recv().await {
-            if let Message::Commit { wanted, reply } = message {
-                match self.commit(&wanted).await {
-                    // Whoever asked may be gone; then the snapshot is given up.
-                    Ok(packed) => drop(reply.send(packed)),
-                    // The reason first, because the reply's end is what wakes whoever asked.
-                    Err(error) => {
-                        self.shared.fail(error);
-                        drop(reply);
-                    }
+            let taken = match message {
+                Message::Commit { wanted, reply } => {
+                    let packed = self.commit(&wanted).await;
+                    let _ = self.answer(packed, reply);
+                    return;
                 }
+                Message::Checkpoint {
+                    finished,
+                    scanned,
+                    reply,
+                } => {
+                    let packed = self.checkpoint(&finished, &scanned).await;
+                    self.answer(packed, reply)
+                }
+                message => self.take(message).await.map_err(|error| {
+                    self.shared.fail(error);
+                }),
+            };
+            if taken.is_err() {
                 return;
             }
-            if let Err(error) = self.take(message).await {
-                return self.shared.fail(error);
+        }
+    }
+
+    /// Answers whoever asked, who may be gone.
+    fn answer<T>(&self, packed: Result<T, Error>, reply: oneshot::Sender<T>) -> Result<(), ()> {
+        match packed {
+            Ok(packed) => {
+                drop(reply.send(packed));
+                Ok(())
+            }
+            Err(error) => {
+                // The reason first, because the reply's end is what wakes whoever asked.
+                self.shared.fail(error);
+                drop(reply);
+                Err(())
             }
         }
     }
@@ -218,7 +249,9 @@ impl Packer {
                 layout.done.bytes += end.kept_bytes;
                 Ok(())
             }
-            Message::Commit { .. } => unreachable!("the commit is taken by itself"),
+            Message::Checkpoint { .. } | Message::Commit { .. } => {
+                unreachable!("what is answered is taken by itself")
+            }
         }
     }
 
@@ -287,17 +320,15 @@ impl Packer {
             return Ok(());
         }
         self.place_sidecars();
-        self.write_pages(false)?;
+        self.write_known_pages()?;
         self.close_pack().await
     }
 
     async fn commit(&mut self, wanted: &HashSet<usize>) -> Result<Packed, Error> {
         self.place_sidecars();
         self.collections.retain(|index, _| wanted.contains(index));
-        self.write_pages(true)?;
-        self.close_if_full().await?;
-        self.write_runs().await?;
-        self.write_segments().await?;
+        let all: Vec<usize> = self.collections.keys().copied().collect();
+        self.end_collections(&all).await?;
         self.close_pack().await?;
         self.wait_for_put().await?;
         self.delete_spills().await;
@@ -310,6 +341,33 @@ impl Packer {
             blocks: self.blocks,
             stored_bytes: self.stored_bytes,
         })
+    }
+
+    /// Writes the last pages and the segments of collections of which all blocks are in, unless
+    /// that was done before.
+    pub(super) async fn end_collections(&mut self, finished: &[usize]) -> Result<(), Error> {
+        self.place_sidecars();
+        let is_due = |index: &&usize| {
+            let layout = self.collections.get(index);
+            layout.is_some_and(|layout| !layout.has_ended)
+        };
+        let mut due: Vec<usize> = finished.iter().filter(is_due).copied().collect();
+        due.sort_unstable();
+        let (with_runs, in_order) = due
+            .iter()
+            .partition::<Vec<usize>, _>(|index| self.collections[index].has_runs);
+        for index in in_order {
+            self.write_pages(index, true)?;
+        }
+        self.close_if_full().await?;
+        self.write_runs(&with_runs).await?;
+        self.write_segments(&due).await?;
+        for index in due {
+            let layout = self.layout(index);
+            layout.has_ended = true;
+            layout.base_pages = HashMap::new();
+        }
+        Ok(())
     }
 
     pub(super) fn open_pack(&mut self) -> Result<&mut OpenPack, Error> {
@@ -328,7 +386,7 @@ impl Packer {
     }
 
     /// Appends the sidecars of the open pack's blocks, which fixes their places.
-    fn place_sidecars(&mut self) {
+    pub(super) fn place_sidecars(&mut self) {
         let Some(open) = &mut self.open else { return };
         open.sidecar_bytes = 0;
         for waiting in open.sidecars.drain(..) {
@@ -339,32 +397,33 @@ impl Packer {
         }
     }
 
-    /// Writes the pages whose end is known; all of them at the commit.
-    fn write_pages(&mut self, all: bool) -> Result<(), Error> {
+    /// Writes the pages whose end is known.
+    pub(super) fn write_known_pages(&mut self) -> Result<(), Error> {
         let in_order = self.collections.iter().filter(|(_, of)| !of.has_runs);
         let mut due: Vec<usize> = in_order.map(|(&index, _)| index).collect();
         due.sort_unstable();
-        for index in due {
-            while let Some(page) = self.next_page(index, all) {
-                self.append_page(index, page)?;
-            }
+        due.into_iter()
+            .try_for_each(|index| self.write_pages(index, false))
+    }
+
+    /// Writes the pages of a collection that is its blocks in order; all of them at its end.
+    fn write_pages(&mut self, index: usize, all: bool) -> Result<(), Error> {
+        while let Some(page) = self.next_page(index, all) {
+            self.append_page(index, page)?;
         }
         Ok(())
     }
 
     fn next_page(&mut self, index: usize, all: bool) -> Option<Page> {
         let layout = self.collections.get_mut(&index)?;
-        let blocks = layout.page_length(all)?;
+        let blocks = layout.page_length(0, all)?;
         Some(layout.take_page(blocks))
     }
 
     /// Writes the pages of the collections that were written upon a base; the base's own where they
     /// are the same.
-    async fn write_runs(&mut self) -> Result<(), Error> {
-        let with_runs = self.collections.iter().filter(|(_, of)| of.has_runs);
-        let mut due: Vec<usize> = with_runs.map(|(&index, _)| index).collect();
-        due.sort_unstable();
-        for index in due {
+    async fn write_runs(&mut self, due: &[usize]) -> Result<(), Error> {
+        for &index in due {
             let layout = self.collections.get_mut(&index).expect("listed above");
             let runs = std::mem::take(&mut layout.runs);
             let placed = std::mem::take(&mut layout.blocks);
@@ -409,8 +468,22 @@ impl Packer {
             layout.done.packs.insert(known.pack);
             return Ok(());
         }
+        let reference = self.write_page(&page, id, &content)?;
+        let done = &mut self.layout(index).done;
+        done.packs.insert(reference.pack);
+        done.pages.push(reference);
+        Ok(())
+    }
+
+    /// Puts a page at the end of the open pack.
+    pub(super) fn write_page(
+        &mut self,
+        page: &Page,
+        id: PageId,
+        content: &[u8],
+    ) -> Result<PageReference, Error> {
         let raw_length = u32::try_from(content.len()).expect("a page is far below 4 GiB");
-        let plain = self.compressor()?.frame(&content);
+        let plain = self.compressor()?.frame(content);
         let frame = NewFrame {
             kind: FrameKind::Page,
             plain,
@@ -420,21 +493,17 @@ impl Packer {
         };
         let open = self.open_pack()?;
         let location = open.builder.append(frame);
-        let pack = open.builder.id();
-        let done = &mut self.layout(index).done;
-        done.packs.insert(pack);
-        done.pages.push(PageReference {
+        Ok(PageReference {
             id,
-            pack,
+            pack: open.builder.id(),
             ordinal: location.ordinal,
             offset: location.offset,
             length: location.length,
             raw_length,
             documents: page.documents,
             bytes: page.bytes,
-            packs: Some(page.packs),
-        });
-        Ok(())
+            packs: Some(page.packs.clone()),
+        })
     }
 
     fn compressor(&mut self) -> Result<&mut Compressor, Error> {
@@ -467,7 +536,7 @@ impl Packer {
         Ok(())
     }
 
-    async fn wait_for_put(&mut self) -> Result<(), Error> {
+    pub(super) async fn wait_for_put(&mut self) -> Result<(), Error> {
         let Some(mut putting) = self.putting.take() else {
             return Ok(());
         };

@@ -3,6 +3,7 @@
 //! referred to twice.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::base::BaseBlock;
 use super::pages::Cut;
@@ -83,10 +84,13 @@ impl RunList {
         }
     }
 
-    /// Adds blocks to the table of the base's blocks.
-    pub(super) fn extend_base(&mut self, blocks: Vec<BaseBlock>) {
+    /// Adds blocks to the table of the base's blocks; returns their numbers.
+    pub(super) fn extend_base(&mut self, blocks: Vec<BaseBlock>) -> Range<u32> {
+        let length = |blocks: &Vec<BaseBlock>| u32::try_from(blocks.len());
+        let first = length(&self.base_blocks).expect("a collection has fewer than 2^31 blocks");
         self.base_blocks.extend(blocks);
         self.live_bytes.resize(self.base_blocks.len(), 0);
+        first..length(&self.base_blocks).expect("a collection has fewer than 2^31 blocks")
     }
 
     /// Adds a document of the base.
@@ -102,10 +106,9 @@ impl RunList {
 
     /// Adds the runs of a page, whose blocks are not in the table yet.
     pub(super) fn add_page(&mut self, page: Page) {
-        let offset = u32::try_from(self.base_blocks.len()).expect("a page is added first");
         let blocks = page.blocks.iter();
         let blocks = blocks.map(|block| (page.pack_of(block), block.clone()));
-        self.extend_base(blocks.collect());
+        let offset = self.extend_base(blocks.collect()).start;
         let piece = |run: &Run| Piece {
             block: BlockNumber::base(offset + run.block),
             first: run.first,

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use super::work::Tools;
 use super::{CollectionEntry, CollectionSummary, WriteOptions, WriteProgress};
 use crate::block;
+use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::id::{PackId, SnapshotId};
 use crate::manifest::{CollectionManifest, Manifest};
@@ -28,7 +29,9 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     state: Mutex<State>,
     /// The previous snapshot; its packs are pinned.
-    pub(super) base: Option<Manifest>,
+    base: Option<Manifest>,
+    /// What earlier attempts at this snapshot have stored; its packs are pinned, too.
+    pub(super) before: Option<Checkpoint>,
 }
 
 /// What holds for the snapshot as a whole.
@@ -40,22 +43,45 @@ struct State {
 
 /// What became of a collection.
 pub(super) enum Collection {
-    Open,
+    Open(Begun),
     Finished {
         entry: Box<CollectionEntry>,
         summary: CollectionSummary,
     },
     Discarded,
-    Abandoned {
-        namespace: String,
-    },
+    Abandoned(Begun),
+}
+
+/// A collection that was begun.
+#[derive(Clone)]
+pub(super) struct Begun {
+    pub(super) entry: Box<CollectionEntry>,
+    /// Whether all its documents come, rather than changed ones.
+    pub(super) is_scanned: bool,
 }
 
 /// A collection that was read to its end.
+#[derive(Clone)]
 pub(super) struct Finished {
     pub(super) index: usize,
     pub(super) entry: CollectionEntry,
     pub(super) summary: CollectionSummary,
+}
+
+/// What has become of the collections so far.
+pub(super) struct SoFar {
+    pub(super) finished: Vec<Finished>,
+    /// Those that were not finished, with their index.
+    pub(super) begun: Vec<(usize, Begun)>,
+}
+
+/// Answers whether this is the same collection: that of the same UUID; where one of the two has
+/// none, of the same name.
+pub(super) fn is_same(known: &CollectionManifest, entry: &CollectionEntry) -> bool {
+    match (known.uuid, entry.uuid) {
+        (Some(known), Some(uuid)) => known == uuid,
+        _ => has_name_of(known, entry),
+    }
 }
 
 fn has_name_of(known: &CollectionManifest, entry: &CollectionEntry) -> bool {
@@ -67,6 +93,7 @@ impl Shared {
         repository: Arc<Inner>,
         options: WriteOptions,
         base: Option<Manifest>,
+        before: Option<Checkpoint>,
     ) -> Shared {
         let workers = options.workers.max(1);
         let failure = block::check_block_bytes(options.block_bytes).err();
@@ -78,12 +105,13 @@ impl Shared {
         if failure.is_some() {
             budget.close();
         }
-        let pinned = base
-            .as_ref()
-            .map_or_else(Vec::new, |base| base.packs.clone());
+        let of_base = base.iter().flat_map(|base| &base.packs);
+        let stored_before = before.iter().flat_map(|before| &before.packs);
+        let pinned: Vec<PackId> = of_base.chain(stored_before).copied().collect();
         pinned.iter().for_each(|&pack| repository.pins.pin(pack));
         Shared {
             base,
+            before,
             repository,
             tools,
             budget: Arc::new(budget),
@@ -113,36 +141,39 @@ impl Shared {
         failure.unwrap_or_else(|| Error::invalid("the snapshot's writer is gone"))
     }
 
-    /// Returns the same collection in the base: that of the same UUID; where one of the two has
-    /// none, of the same name.
-    pub(super) fn same_in_base(&self, entry: &CollectionEntry) -> Option<CollectionManifest> {
-        let same = |known: &&CollectionManifest| match (known.uuid, entry.uuid) {
-            (Some(known), Some(uuid)) => known == uuid,
-            _ => has_name_of(known, entry),
-        };
-        self.base.as_ref()?.collections.iter().find(same).cloned()
+    /// Returns what the collections may be written upon: what an earlier attempt has read to its
+    /// end goes before what the base has.
+    fn known(&self) -> impl Iterator<Item = &CollectionManifest> {
+        let read_before = self.before.iter().flat_map(|before| &before.collections);
+        read_before.chain(self.base.iter().flat_map(|base| &base.collections))
     }
 
-    /// Returns what a collection's documents are compared with: the same collection in the base,
-    /// else the one that had its name, because what puts a collection in the place of another
-    /// (a restore, `$out`) brings many of its documents back.
+    /// Returns the same collection in what is known.
+    pub(super) fn same_known(&self, entry: &CollectionEntry) -> Option<CollectionManifest> {
+        self.known().find(|known| is_same(known, entry)).cloned()
+    }
+
+    /// Returns what a collection's documents are compared with: the same collection, else the one
+    /// that had its name, because what puts a collection in the place of another (a restore,
+    /// `$out`) brings many of its documents back.
     pub(super) fn compared_with(&self, entry: &CollectionEntry) -> Option<CollectionManifest> {
         let named = || {
-            let mut known = self.base.as_ref()?.collections.iter();
-            known.find(|known| has_name_of(known, entry)).cloned()
+            self.known()
+                .find(|known| has_name_of(known, entry))
+                .cloned()
         };
-        self.same_in_base(entry).or_else(named)
+        self.same_known(entry).or_else(named)
     }
 
-    /// Returns the snapshot that this one is written upon. A base that was only sealed under the
-    /// same name stands for its own.
-    pub(super) fn parent(&self, snapshot: SnapshotId) -> Option<SnapshotId> {
-        let base = self.base.as_ref()?;
-        if base.snapshot == snapshot {
-            base.parent
-        } else {
-            Some(base.snapshot)
-        }
+    /// Returns what earlier attempts have stored anew of a collection that they did not finish.
+    pub(super) fn partial(&self, entry: &CollectionEntry) -> Option<&CollectionManifest> {
+        let mut partial = self.before.iter().flat_map(|before| &before.partial);
+        partial.find(|known| is_same(known, entry))
+    }
+
+    /// Returns the snapshot that this one is written upon.
+    pub(super) fn parent(&self) -> Option<SnapshotId> {
+        self.base.as_ref().map(|base| base.snapshot)
     }
 
     /// Returns what is wrong with a pack, where that is known.
@@ -165,10 +196,10 @@ impl Shared {
     }
 
     /// Fails where a pack is damaged, or is not there: it was lost, or deleted before it was
-    /// pinned. Without a base all packs were written just now.
+    /// pinned. Upon nothing, all packs were written just now.
     pub(super) async fn require_packs(&self, manifest: &Manifest) -> Result<(), Error> {
         self.require_whole(manifest.packs.iter().copied())?;
-        if self.base.is_none() {
+        if self.base.is_none() && self.before.is_none() {
             return Ok(());
         }
         let listed = self.repository.store.list("packs").await?;
@@ -185,9 +216,12 @@ impl Shared {
         Err(error)
     }
 
-    pub(super) fn begin_collection(&self) -> usize {
+    pub(super) fn begin_collection(&self, entry: &CollectionEntry, is_scanned: bool) -> usize {
         let mut state = self.state();
-        state.collections.push(Collection::Open);
+        state.collections.push(Collection::Open(Begun {
+            entry: Box::new(entry.clone()),
+            is_scanned,
+        }));
         state.collections.len() - 1
     }
 
@@ -195,6 +229,32 @@ impl Shared {
         if let Some(collection) = self.state().collections.get_mut(index) {
             *collection = outcome;
         }
+    }
+
+    /// Returns what has become of the collections so far, unless the snapshot has failed.
+    pub(super) fn so_far(&self) -> Result<SoFar, Error> {
+        let state = self.state();
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
+        }
+        let mut so_far = SoFar {
+            finished: Vec::new(),
+            begun: Vec::new(),
+        };
+        for (index, collection) in state.collections.iter().enumerate() {
+            match collection {
+                Collection::Finished { entry, summary } => so_far.finished.push(Finished {
+                    index,
+                    entry: CollectionEntry::clone(entry),
+                    summary: *summary,
+                }),
+                Collection::Open(begun) | Collection::Abandoned(begun) => {
+                    so_far.begun.push((index, begun.clone()));
+                }
+                Collection::Discarded => {}
+            }
+        }
+        Ok(so_far)
     }
 
     /// Returns the finished collections, unless something keeps the snapshot from being whole.
@@ -222,10 +282,11 @@ impl Shared {
                     });
                 }
                 Collection::Discarded => {}
-                Collection::Open => {
+                Collection::Open(_) => {
                     return Err(Error::invalid("a collection is still being written"));
                 }
-                Collection::Abandoned { namespace } => {
+                Collection::Abandoned(Begun { entry, .. }) => {
+                    let namespace = format!("{}.{}", entry.database, entry.name);
                     return Err(Error::invalid(format!("{namespace} was not finished")));
                 }
             }

@@ -1,6 +1,7 @@
-//! Writes one collection upon what the previous snapshot holds of it: documents that are there
-//! already become runs over its blocks, the others go to new blocks. A base that cannot be read
-//! costs bytes, never the snapshot. Must never refer to a document that was not compared.
+//! Writes one collection upon what is there of it, in the previous snapshot or from an earlier
+//! attempt at this one: documents that are there already become runs over their blocks, the others
+//! go to new blocks. A base that cannot be read costs bytes, never the snapshot. Must never refer
+//! to a document that was not compared.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,98 +16,133 @@ use crate::batch::Batch;
 use crate::error::Error;
 use crate::fingerprint::{Fingerprint, Sum};
 use crate::keys::HashKeys;
-use crate::manifest::CollectionManifest;
+use crate::manifest::{CollectionManifest, PageReference};
 use crate::segment::IdentityHash;
 use crate::sidecar::Key;
 
 /// Documents with their hashes: what is compared and what is added up.
 pub(super) type Hashed = Vec<(Key, Sum)>;
 
-/// A collection on its base.
+/// A collection on what is there of it.
 pub(super) struct Upon {
-    window: Window,
-    base: BaseReader,
+    strands: Vec<Strand>,
     pub(super) runs: RunList,
     pub(super) total: Fingerprint,
     pub(super) bytes: u64,
     pub(super) documents_shared: u64,
     pub(super) bytes_shared: u64,
     pub(super) index: BaseIndex,
-    /// Shared documents that no segment of the base names; `None` where segments name all.
-    unnamed: Option<Vec<NewEntry>>,
+    /// Pages that may come up again.
+    pub(super) pages: Vec<PageReference>,
+    /// Shared documents that no segment of the base names.
+    unnamed: Vec<NewEntry>,
     nobody: IdentityHash,
     namespace: String,
 }
 
+/// Documents that are there, in the order in which they came: those of the base, or those that
+/// earlier attempts at the snapshot have stored anew. No block is in two strands.
+struct Strand {
+    window: Window,
+    base: BaseReader,
+    /// For each block of the reader, its number among all blocks that are shared.
+    numbers: Vec<u32>,
+    /// Whether segments of the base name its documents.
+    is_named: bool,
+}
+
 impl Upon {
-    pub(super) fn new(shared: &Shared, collection: &CollectionManifest) -> Upon {
+    /// Compares with the base's collection and with what was stored of an unfinished one.
+    pub(super) fn new(
+        shared: &Shared,
+        base: Option<&CollectionManifest>,
+        partial: Option<&CollectionManifest>,
+    ) -> Upon {
         let repository = &shared.repository;
         let nobody = repository.hash_keys.identity(b"");
-        let mut index = BaseIndex::new(collection);
+        let mut index = BaseIndex::new(base);
         // Of a damaged segment nothing is taken over: all shared documents get entries again.
-        let unnamed = !index.is_whole(shared);
-        if unnamed {
+        let is_named = index.is_whole(shared);
+        if !is_named {
             index.segments = Some(Vec::new());
         }
-        Upon {
+        let strand = |collection: &CollectionManifest, is_named| Strand {
             window: Window::new(nobody),
             base: BaseReader::new(repository.clone(), &collection.pages),
+            numbers: Vec::new(),
+            is_named,
+        };
+        let of_base = base.map(|base| strand(base, is_named));
+        index.stored_before = partial.iter().flat_map(|partial| partial.packs()).collect();
+        let of_partial = partial.map(|partial| strand(partial, false));
+        let known: Vec<&CollectionManifest> = base.into_iter().chain(partial).collect();
+        let pages = known.iter().flat_map(|known| &known.pages);
+        let namespace = known
+            .first()
+            .map(|of| format!("{}.{}", of.database, of.name));
+        Upon {
+            pages: pages.cloned().collect(),
+            strands: of_base.into_iter().chain(of_partial).collect(),
             index,
-            unnamed: unnamed.then(Vec::new),
+            unnamed: Vec::new(),
             nobody,
             runs: RunList::default(),
             total: Fingerprint::default(),
             bytes: 0,
             documents_shared: 0,
             bytes_shared: 0,
-            namespace: format!("{}.{}", collection.database, collection.name),
+            namespace: namespace.unwrap_or_default(),
         }
     }
 
-    /// Reads on in the base where the next comparison needs it.
+    /// Reads on in what is there where the next comparison needs it.
     pub(super) async fn prepare(&mut self) {
-        while self.window.wants_more() && !self.base.is_at_end() {
-            match self.base.next().await {
-                Ok(Some(step)) => {
-                    self.runs.extend_base(step.blocks);
-                    self.window.extend(step.documents);
+        for strand in &mut self.strands {
+            while strand.window.wants_more() && !strand.base.is_at_end() {
+                match strand.base.next().await {
+                    Ok(Some(step)) => {
+                        let numbers = self.runs.extend_base(step.blocks);
+                        strand.numbers.extend(numbers);
+                        strand.window.extend(step.documents);
+                    }
+                    Ok(None) => break,
+                    Err(error) => tracing::warn!(
+                        collection.name = self.namespace,
+                        error = &error as &dyn std::error::Error,
+                        "what is stored cannot be read on: documents are stored anew"
+                    ),
                 }
-                Ok(None) => return,
-                Err(error) => tracing::warn!(
-                    collection.name = self.namespace,
-                    error = &error as &dyn std::error::Error,
-                    "the previous snapshot cannot be read on: documents are stored anew"
-                ),
             }
         }
     }
 
-    /// Adds a document to the runs if the base has it.
+    /// Adds a document to the runs if it is there.
     pub(super) fn share(&mut self, key: &Key, sum: Sum) -> bool {
         self.total.merge(Fingerprint { documents: 1, sum });
         self.bytes += u64::from(key.length);
-        let Some(place) = self.window.take(key) else {
+        let found = self.strands.iter_mut().find_map(|strand| {
+            let place = strand.window.take(key)?;
+            let block = strand.numbers[place.block as usize];
+            Some((Place { block, ..place }, strand.is_named))
+        });
+        let Some((place, is_named)) = found else {
             return false;
         };
         self.runs.add_shared(place, key.length, sum);
         self.documents_shared += 1;
         self.bytes_shared += u64::from(key.length);
-        if let Some(unnamed) = &mut self.unnamed
-            && key.identity != self.nobody
-        {
+        if !is_named && key.identity != self.nobody {
             let (pack, block) = &self.runs.base_blocks[place.block as usize];
             let document = u16::try_from(place.ordinal).expect("a block has at most 65,536");
-            unnamed.push((key.identity, (*pack, block.ordinal), document));
+            self.unnamed
+                .push((key.identity, (*pack, block.ordinal), document));
         }
         true
     }
 
     /// Takes the shared documents that no segment of the base names.
     pub(super) fn take_unnamed(&mut self) -> Vec<NewEntry> {
-        self.unnamed
-            .as_mut()
-            .map(std::mem::take)
-            .unwrap_or_default()
+        std::mem::take(&mut self.unnamed)
     }
 
     /// Returns the blocks of which the live documents are to be stored anew: thin ones, and those

@@ -107,8 +107,9 @@ async fn live_by_edits(
     let base = writer.commit(header(1)).await?;
     let writer = repository.begin_upon(small(), Some(&base));
     edit(&writer, &changes[0], 100).await?;
-    let pass = writer.seal(header(2)).await?;
-    let writer = repository.begin_upon(small(), Some(pass.manifest()));
+    let pass = writer.checkpoint(checkpoint_header(2)).await?;
+    drop(writer);
+    let writer = repository.resume(small(), Some(&base), &pass);
     edit(&writer, &changes[1], 100).await?;
     writer.commit(header(2)).await?;
     repository.forget(snapshot_id(1)).await?;

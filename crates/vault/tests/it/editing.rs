@@ -40,9 +40,8 @@ async fn live_generations(seed: u64) {
             edit(&writer, &changes, at_a_time).await.unwrap();
             apply(&mut state, &changes);
             if dice.below(3) == 0 {
-                let pass = writer.seal(header(number)).await.unwrap();
-                writer = repository.begin_upon(small(), Some(pass.manifest()));
-                drop(pass);
+                let pass = writer.checkpoint(checkpoint_header(number)).await;
+                writer = repository.resume(small(), Some(&base), &pass.unwrap());
                 let more = dice.changes(&state);
                 edit(&writer, &more, 1_000).await.unwrap();
                 apply(&mut state, &more);
@@ -154,8 +153,8 @@ async fn all_documents_of_an_identity_are_taken_out() {
     documents.push(doc(9, 0, 100));
     let writer = repository.begin(small());
     write_collection(&writer, "one", &documents).await.unwrap();
-    let base = writer.seal(header(1)).await.unwrap();
-    let writer = repository.begin_upon(small(), Some(base.manifest()));
+    let pass = writer.checkpoint(checkpoint_header(1)).await.unwrap();
+    let writer = repository.resume(small(), None, &pass);
     let mut state = model(0..300, 100);
     let changes = BTreeMap::from([
         (7, None),
@@ -246,33 +245,6 @@ async fn thin_blocks_are_stored_anew_and_small_edits_do_not_pile_up() {
         .await
         .unwrap();
     assert_clean(&repository).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_sealed_is_kept_from_the_sweep_until_it_is_dropped() {
-    let (_, repository) = repository().await;
-    let state = model(0..300, 100);
-    let writer = repository.begin(small());
-    scan(&writer, &state).await;
-    let pass = writer.seal(header(1)).await.unwrap();
-    assert_eq!(repository.snapshots().await.unwrap(), []);
-    let swept = repository.sweep(Duration::ZERO, far_future()).await;
-    assert_eq!(swept.unwrap().packs, 0);
-    assert_model(&repository, pass.manifest(), &state).await;
-    let writer = repository.begin_upon(small(), Some(pass.manifest()));
-    drop(pass);
-    let swept = repository.sweep(Duration::ZERO, far_future()).await;
-    assert_eq!(swept.unwrap().packs, 0);
-    edit(&writer, &BTreeMap::new(), 1).await.unwrap();
-    let manifest = writer.commit(header(1)).await.unwrap();
-    assert_model(&repository, &manifest, &state).await;
-    repository.forget(snapshot_id(1)).await.unwrap();
-    repository
-        .sweep(Duration::ZERO, far_future())
-        .await
-        .unwrap();
-    let report = repository.check(CheckOptions::default()).await.unwrap();
-    assert_eq!(report.packs_unreferenced, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::ObjectStore;
 use vault::{
-    Batch, ClusterTime, CollectionEntry, CollectionManifest, Error, KeyEncryptionKey, Manifest,
-    ReadOptions, Repository, Retry, SnapshotHeader, SnapshotId, SnapshotWriter, Source, Span,
-    Store, WriteOptions,
+    Batch, CheckpointHeader, ClusterTime, CollectionEntry, CollectionManifest, Error,
+    KeyEncryptionKey, Manifest, ReadOptions, Repository, Retry, SnapshotHeader, SnapshotId,
+    SnapshotWriter, Source, Span, Store, WriteOptions,
 };
 
 /// A collection's name and its documents.
@@ -77,6 +77,15 @@ pub(crate) fn header(number: u8) -> SnapshotHeader {
             increment: 3,
         }),
         resume_point: None,
+    }
+}
+
+pub(crate) fn checkpoint_header(number: u8) -> CheckpointHeader {
+    CheckpointHeader {
+        snapshot: snapshot_id(number),
+        created_at_ms: 1_700_000_000_000,
+        scanned_at_ms: Some(1_600_000_000_000),
+        resume_point: Some(b"point".to_vec()),
     }
 }
 

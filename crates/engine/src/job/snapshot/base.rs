@@ -54,36 +54,56 @@ pub(super) async fn newest(engine: &Engine, cluster: &Cluster) -> Option<Base> {
     None
 }
 
+/// What was written since a point.
+pub(super) struct Since {
+    pub(super) changes: Changes,
+    /// When everything was last read whole at that point.
+    pub(super) scanned_at: Timestamp,
+}
+
 impl Base {
     /// Returns what changed since, or why everything is to be read.
     pub(super) async fn changes(
         &self,
         engine: &Engine,
         source: &SourceSnapshot,
-    ) -> Result<Result<Changes, String>, mongo::Error> {
-        let Some(point) = &self.manifest.resume_point else {
-            return Ok(Err("the snapshot before cannot be followed".to_owned()));
-        };
-        let every_ms = i64::from(engine.parts.config.scan_every_days) * DAY_MS;
-        match self.scanned_at {
-            // A clock that was set back says nothing about how long ago that was.
-            Some(scanned_at) if (0..every_ms).contains(&engine.now().millis_since(scanned_at)) => {}
-            _ => return Ok(Err("the last scan is long ago".to_owned())),
+    ) -> Result<Result<Since, String>, mongo::Error> {
+        let point = self.manifest.resume_point.as_deref();
+        since(engine, source, point, self.scanned_at).await
+    }
+}
+
+/// Returns what was written since a point at which everything was known, or why everything is to be
+/// read.
+pub(super) async fn since(
+    engine: &Engine,
+    source: &SourceSnapshot,
+    point: Option<&[u8]>,
+    scanned_at: Option<Timestamp>,
+) -> Result<Result<Since, String>, mongo::Error> {
+    let point = point.and_then(|point| ResumePoint::from_bytes(point).ok());
+    let Some(point) = point else {
+        return Ok(Err("the snapshot before cannot be followed".to_owned()));
+    };
+    let every_ms = i64::from(engine.parts.config.scan_every_days) * DAY_MS;
+    // A clock that was set back says nothing about how long ago that was.
+    let recent = |at: &Timestamp| (0..every_ms).contains(&engine.now().millis_since(*at));
+    let Some(scanned_at) = scanned_at.filter(recent) else {
+        return Ok(Err("the last scan is long ago".to_owned()));
+    };
+    match source.changes_since(&point, &LIMITS).await {
+        Ok(changes) => {
+            tracing::info!(
+                way = ?changes.way(), entries = changes.entries_read(),
+                size_bytes = changes.bytes_read(), "what changed is known"
+            );
+            Ok(Ok(Since {
+                changes,
+                scanned_at,
+            }))
         }
-        let Ok(point) = ResumePoint::from_bytes(point) else {
-            return Ok(Err("the snapshot before cannot be followed".to_owned()));
-        };
-        match source.changes_since(&point, &LIMITS).await {
-            Ok(changes) => {
-                tracing::info!(
-                    way = ?changes.way(), entries = changes.entries_read(),
-                    size_bytes = changes.bytes_read(), "what changed is known"
-                );
-                Ok(Ok(changes))
-            }
-            Err(error @ mongo::Error::HistoryLost { .. }) => Ok(Err(error.to_string())),
-            Err(error) => Err(error),
-        }
+        Err(error @ mongo::Error::HistoryLost { .. }) => Ok(Err(error.to_string())),
+        Err(error) => Err(error),
     }
 }
 

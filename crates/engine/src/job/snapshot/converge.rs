@@ -9,12 +9,13 @@
 //! one, at a later time, reads what was written since and what was left out, if it is still there.
 
 use model::{SnapshotCost, SnapshotWay, Timestamp};
-use mongo::{ResumePoint, SourceSnapshot};
-use vault::{Manifest, Sealed, Totals};
+use mongo::{Changes, ResumePoint, SourceSnapshot};
+use vault::{Checkpoint, Held, Manifest};
 
-use super::base::{Base, changes_since};
-use super::pass::Pass;
-use super::{Error, Taken, Work};
+use super::base::{Base, Since, changes_since};
+use super::pass::{Known, Pass};
+use super::resume::{Keeper, Resumed};
+use super::{Error, Start, Taken, Work, because};
 use crate::pump::PumpError;
 
 /// Passes at no one time before a snapshot is given up: each that helps is shorter than the last.
@@ -24,17 +25,22 @@ const UNSTEADY_MAX: u32 = 16;
 
 /// What passes so far have read, exact but for what was left out or written since the point.
 pub(super) struct Approach {
-    sealed: Sealed,
+    checkpoint: Checkpoint,
     since: ResumePoint,
-    /// What was stored by all passes.
-    stored: Totals,
+    /// When what was not read again was last read.
+    scanned_at: Timestamp,
+    /// Another checkpoint may take its place in the store.
+    _held: Held,
 }
 
-/// A snapshot that is whole.
-pub(super) struct Whole {
-    pub(super) manifest: Manifest,
-    /// What was stored by all passes.
-    pub(super) stored: Totals,
+impl Approach {
+    fn known(&self, changes: Changes) -> Known<'_> {
+        Known {
+            collections: &self.checkpoint.collections,
+            only_exact: true,
+            changes: Some(changes),
+        }
+    }
 }
 
 /// What a pass at one time came to.
@@ -49,25 +55,40 @@ impl Work<'_> {
     pub(super) async fn converge(
         &self,
         base: Option<Base>,
-        reason: Option<String>,
+        checkpoint: Option<Checkpoint>,
+        start: &Start,
     ) -> Result<Taken, Error> {
-        let now = self.engine.now();
-        let approach = self.first_pass(base).await?;
-        let whole = self.close_in(approach).await?;
-        Ok(self.converged(whole, now, reason))
+        let source = self.deployment.begin_pass().await?;
+        if source.resume_point().await?.is_none() {
+            return Err(Error::CannotFollow);
+        }
+        let resumed = self.resumed(&source, checkpoint, start).await?;
+        let reason = because(start.reason.clone(), resumed.as_ref());
+        let since_base = match &base {
+            Some(base) if self.engine.parts.config.snapshot_way.is_none() && !start.distrusts => {
+                base.changes(self.engine, &source).await?.ok()
+            }
+            _ => None,
+        };
+        let before = base.as_ref().map(|base| &base.manifest);
+        let approach = self
+            .first_pass(&source, before, since_base, resumed)
+            .await?;
+        let scanned_at = approach.scanned_at;
+        let manifest = self.close_in(before, approach).await?;
+        Ok(self.converged(&manifest, scanned_at, reason))
     }
 
     /// Reads at one time what passes so far lack, as often as that takes.
-    pub(super) async fn close_in(&self, mut approach: Approach) -> Result<Whole, Error> {
+    pub(super) async fn close_in(
+        &self,
+        base: Option<&Manifest>,
+        mut approach: Approach,
+    ) -> Result<Manifest, Error> {
         let (mut passes, mut unsteady) = (1, 0);
         loop {
-            match self.exact_pass(&approach).await {
-                Ok(Exact::Whole(manifest)) => {
-                    return Ok(Whole {
-                        stored: sum(approach.stored, &manifest.totals),
-                        manifest: *manifest,
-                    });
-                }
+            match self.exact_pass(base, &approach).await {
+                Ok(Exact::Whole(manifest)) => return Ok(*manifest),
                 Ok(Exact::Lacking(closer, _)) if unsteady < UNSTEADY_MAX => {
                     unsteady += 1;
                     approach = *closer;
@@ -76,7 +97,7 @@ impl Work<'_> {
                 Err(error) if !error.is_too_late() => return Err(error),
                 Err(_) if passes < PASSES_MAX => {
                     passes += 1;
-                    approach = self.closer_pass(approach).await?;
+                    approach = self.closer_pass(base, approach).await?;
                 }
                 Err(_) => return Err(Error::NotConverging),
             }
@@ -84,107 +105,95 @@ impl Work<'_> {
     }
 
     /// Reads everything, or what changed since the snapshot before where that is known.
-    async fn first_pass(&self, base: Option<Base>) -> Result<Approach, Error> {
-        let source = self.deployment.begin_pass().await?;
-        if source.resume_point().await?.is_none() {
-            return Err(Error::CannotFollow);
-        }
-        let changes = match &base {
-            Some(base) if self.engine.parts.config.snapshot_way.is_none() => {
-                base.changes(self.engine, &source).await?.ok()
-            }
-            _ => None,
-        };
-        let before = base.as_ref().map(|base| &base.manifest);
-        let writer = self.begin(before);
-        let pass = Pass::new(self, &source, &writer, before, changes).leaving_out();
-        pass.read_all().await?;
-        self.seal(&source, writer, Totals::default()).await
+    async fn first_pass(
+        &self,
+        source: &SourceSnapshot,
+        base: Option<&Manifest>,
+        since_base: Option<Since>,
+        mut resumed: Option<Resumed>,
+    ) -> Result<Approach, Error> {
+        let scanned_at = self.scanned_at(since_base.as_ref(), resumed.as_ref());
+        let writer = self.begin(base, resumed.as_ref().map(|resumed| &resumed.checkpoint));
+        let mut known: Vec<Known<'_>> = resumed.iter_mut().map(Resumed::known).collect();
+        known.extend(base.map(|base| Known::of_base(base, since_base)));
+        let header = self.header(source).await?;
+        let pass = Pass::new(self, source, &writer, known).leaving_out();
+        let keeper = Keeper::new(self, &writer, &header, scanned_at);
+        keeper.beside(pass.read_all()).await?;
+        self.approach(source, &keeper, scanned_at).await
     }
 
     /// Reads what was written since the passes so far, again at no one time.
-    async fn closer_pass(&self, so_far: Approach) -> Result<Approach, Error> {
+    async fn closer_pass(
+        &self,
+        base: Option<&Manifest>,
+        so_far: Approach,
+    ) -> Result<Approach, Error> {
         let source = self.deployment.begin_pass().await?;
         let changes = changes_since(&source, &so_far.since).await?;
-        let before = so_far.sealed.manifest();
-        let writer = self.begin(Some(before));
-        let pass = Pass::new(self, &source, &writer, Some(before), Some(changes)).leaving_out();
-        pass.read_all().await?;
-        self.seal(&source, writer, so_far.stored).await
+        let writer = self.begin(base, Some(&so_far.checkpoint));
+        let header = self.header(&source).await?;
+        let known = vec![so_far.known(changes)];
+        let pass = Pass::new(self, &source, &writer, known).leaving_out();
+        let keeper = Keeper::new(self, &writer, &header, so_far.scanned_at);
+        keeper.beside(pass.read_all()).await?;
+        self.approach(&source, &keeper, so_far.scanned_at).await
     }
 
-    /// Keeps what a pass has read, for another one to build upon.
-    pub(super) async fn seal(
+    /// Puts a checkpoint of what a pass has read, for another one to build upon.
+    pub(super) async fn approach(
         &self,
         source: &SourceSnapshot,
-        writer: vault::SnapshotWriter,
-        stored: Totals,
+        keeper: &Keeper<'_>,
+        scanned_at: Timestamp,
     ) -> Result<Approach, Error> {
         let Some(since) = source.resume_point().await? else {
             return Err(Error::CannotFollow);
         };
-        let sealed = writer.seal(self.header(source).await?).await?;
-        let stored = sum(stored, &sealed.manifest().totals);
+        let checkpoint = keeper.put().await?;
         Ok(Approach {
-            sealed,
+            _held: self.engine.parts.repository.hold_checkpoint(&checkpoint),
+            checkpoint,
             since,
-            stored,
+            scanned_at,
         })
     }
 
     /// Reads what was written since the passes so far and what they lack at one time, and commits.
-    async fn exact_pass(&self, so_far: &Approach) -> Result<Exact, Error> {
+    async fn exact_pass(&self, base: Option<&Manifest>, so_far: &Approach) -> Result<Exact, Error> {
         let source = self.deployment.begin_snapshot().await?;
         let header = self.header(&source).await?;
         let changes = changes_since(&source, &so_far.since).await?;
-        let before = so_far.sealed.manifest();
-        let writer = self.begin(Some(before));
-        let mut pass = Pass::new(self, &source, &writer, Some(before), Some(changes));
+        let writer = self.begin(base, Some(&so_far.checkpoint));
+        let mut pass = Pass::new(self, &source, &writer, vec![so_far.known(changes)]);
         if header.resume_point.is_some() {
             pass = pass.leaving_out();
         }
-        if let Some(why) = pass.read_all().await? {
-            let closer = self.seal(&source, writer, so_far.stored).await?;
+        let keeper = Keeper::new(self, &writer, &header, so_far.scanned_at);
+        if let Some(why) = keeper.beside(pass.read_all()).await? {
+            let closer = self.approach(&source, &keeper, so_far.scanned_at).await?;
             return Ok(Exact::Lacking(Box::new(closer), why));
         }
         source.finish().await?;
         Ok(Exact::Whole(Box::new(writer.commit(header).await?)))
     }
 
-    fn converged(&self, whole: Whole, began: Timestamp, reason: Option<String>) -> Taken {
+    fn converged(
+        &self,
+        manifest: &Manifest,
+        scanned_at: Timestamp,
+        reason: Option<String>,
+    ) -> Taken {
         let read = self.counter.progress();
         let cost = SnapshotCost {
             way: SnapshotWay::Converge,
             reason,
             documents_read: read.documents,
             size_bytes_read: read.size_bytes,
-            documents_stored: whole.documents_stored(),
-            documents_shared: whole.documents_shared(),
-            scanned_at: Some(began),
+            documents_stored: manifest.totals.documents_new.unwrap_or_default(),
+            documents_shared: manifest.totals.documents_shared.unwrap_or_default(),
+            scanned_at: Some(scanned_at),
         };
-        self.taken(&whole, cost)
-    }
-}
-
-impl Whole {
-    /// Returns how many documents were stored by all passes.
-    pub(super) fn documents_stored(&self) -> u64 {
-        self.stored.documents_new.unwrap_or_default()
-    }
-
-    /// Returns how many documents were stored by earlier snapshots.
-    pub(super) fn documents_shared(&self) -> u64 {
-        let documents = self.manifest.totals.documents;
-        documents.saturating_sub(self.documents_stored())
-    }
-}
-
-/// Adds what one more pass has stored.
-fn sum(so_far: Totals, pass: &Totals) -> Totals {
-    let new = so_far.documents_new.unwrap_or_default() + pass.documents_new.unwrap_or_default();
-    Totals {
-        stored_bytes: so_far.stored_bytes + pass.stored_bytes,
-        documents_new: Some(new),
-        ..so_far
+        self.taken(manifest, cost)
     }
 }

@@ -10,6 +10,7 @@ use futures::{FutureExt, TryStreamExt};
 use mongo::{Change, Changes, Collection, CollectionKind, LostReason, SourceSnapshot};
 use vault::{CollectionEditor, CollectionManifest, CollectionWriter, Manifest, SnapshotWriter};
 
+use super::base::Since;
 use super::{Error, Work};
 use crate::lanes::Lanes;
 use crate::namespace;
@@ -27,8 +28,8 @@ const REREAD_ONE_IN_CLUSTERED: u64 = 35;
 pub(super) struct Pass<'a> {
     source: &'a SourceSnapshot,
     writer: &'a SnapshotWriter,
-    base: Option<&'a Manifest>,
-    changes: Option<Changes>,
+    /// What may be built upon; the first that has a collection decides about it.
+    known: Vec<Known<'a>>,
     /// Whether a collection that cannot be read on may be left out, for another pass to read.
     may_leave_out: bool,
     /// Why the last one that was left out could not be read on.
@@ -36,6 +37,26 @@ pub(super) struct Pass<'a> {
     lanes: Lanes,
     side_by_side: usize,
     counter: &'a Counter,
+}
+
+/// Collections that the writer was begun upon, and what was written to them since.
+pub(super) struct Known<'a> {
+    pub(super) collections: &'a [CollectionManifest],
+    /// Whether the changes cover only those that are exact.
+    pub(super) only_exact: bool,
+    /// `None` where that cannot be told: all is read.
+    pub(super) changes: Option<Changes>,
+}
+
+impl<'a> Known<'a> {
+    /// Returns what the snapshot before has.
+    pub(super) fn of_base(base: &'a Manifest, since: Option<Since>) -> Self {
+        Self {
+            collections: &base.collections,
+            only_exact: false,
+            changes: since.map(|since| since.changes),
+        }
+    }
 }
 
 /// How one collection is read.
@@ -46,21 +67,18 @@ enum Plan {
 }
 
 impl<'a> Pass<'a> {
-    /// Plans to read `source` into `writer`, which was begun upon `base`; `changes` are those since
-    /// the base.
+    /// Plans to read `source` into `writer`, which was begun upon what is known.
     pub(super) fn new(
         work: &Work<'a>,
         source: &'a SourceSnapshot,
         writer: &'a SnapshotWriter,
-        base: Option<&'a Manifest>,
-        changes: Option<Changes>,
+        known: Vec<Known<'a>>,
     ) -> Self {
         let side_by_side = work.engine.parts.config.cursors;
         Self {
             source,
             writer,
-            base,
-            changes,
+            known,
             may_leave_out: false,
             left_out: Mutex::default(),
             lanes: Lanes::new(side_by_side),
@@ -105,11 +123,16 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Returns which documents were written since the base, where reading them is enough and
-    /// costs less than a scan.
+    /// Returns which documents were written since the collection was known, where reading them is
+    /// enough and costs less than a scan.
     fn written(&mut self, collection: &Collection) -> Option<Vec<bytes::Bytes>> {
-        let changes = self.changes.as_mut()?;
-        let known = stored(self.base?, collection)?;
+        let (known, changes) = self.known.iter_mut().find_map(|known| {
+            let stored = stored(known.collections, collection)?;
+            // Another one's changes are of another time.
+            let covered = stored.can_be_edited() && (stored.exact || !known.only_exact);
+            Some((stored, known.changes.as_mut().filter(|_| covered)))
+        })?;
+        let changes = changes?;
         let one_in = match collection.is_clustered() {
             true => REREAD_ONE_IN_CLUSTERED,
             false => REREAD_ONE_IN,
@@ -220,12 +243,11 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// Returns what the base holds of the same collection, if it can be built upon.
-fn stored<'a>(base: &'a Manifest, collection: &Collection) -> Option<&'a CollectionManifest> {
+/// Returns what is known of the same collection.
+fn stored<'a>(
+    known: &'a [CollectionManifest],
+    collection: &Collection,
+) -> Option<&'a CollectionManifest> {
     let uuid = collection.uuid?;
-    let same = base
-        .collections
-        .iter()
-        .find(|stored| stored.uuid == Some(uuid))?;
-    same.can_be_edited().then_some(same)
+    known.iter().find(|stored| stored.uuid == Some(uuid))
 }

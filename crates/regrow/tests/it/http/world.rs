@@ -104,6 +104,8 @@ fn engine_config() -> engine::Config {
         deployment_timeout_ms: 3_000,
         snapshot_way: None,
         scan_every_days: 7,
+        checkpoint_bytes: 1 << 30,
+        checkpoint_every: std::time::Duration::from_secs(300),
         repack: false,
         scratch: engine::ScratchConfig {
             mongod: None,
