@@ -1,5 +1,6 @@
 //! Exactness, proved: random writers at work while snapshots are taken in each way, and every
-//! snapshot is what an independent reading at the same time finds.
+//! snapshot is what an independent reading at the same time finds. Between rounds older ones are
+//! given up and packs are written anew and swept; what is kept stays what it was.
 //!
 //! `REGROW_EXACTNESS_ROUNDS=n` goes on for n rounds, and `REGROW_SEED` repeats what was drawn.
 
@@ -11,6 +12,7 @@ use mongodb::bson::{Document, doc};
 use testkit::workload::{Workload, WorkloadOptions};
 use testkit::{RealMongo, sample};
 
+use crate::exact_kept::Kept;
 use crate::exact_witness::{Proven, Witness};
 use crate::world::{World, config};
 
@@ -22,6 +24,9 @@ const ROUNDS_UNTIL_STILL: u64 = 20;
 const OPERATIONS: u64 = 150;
 /// For how long the past can be read, in seconds: longer than a round ever takes.
 const WINDOW_SECONDS: u32 = 3_600;
+/// Enough for the oplog to keep its beginning over a thousand rounds. It is no larger than what
+/// was written.
+const OPLOG_MB: u32 = 40_000;
 /// The ways, each with an engine of its own.
 pub(crate) const WAYS: [SnapshotWay; 3] = [
     SnapshotWay::Scan,
@@ -37,13 +42,21 @@ struct Taker {
     /// How the snapshots ended up being taken, and how many failed.
     ways: BTreeMap<String, u64>,
     proven: Proven,
+    kept: Kept,
 }
 
 impl Taker {
-    async fn new(way: SnapshotWay, source: &RealMongo, target: &RealMongo) -> anyhow::Result<Self> {
+    async fn new(
+        way: SnapshotWay,
+        seed: u64,
+        source: &RealMongo,
+        target: &RealMongo,
+    ) -> anyhow::Result<Self> {
         let mut world = World::configured(engine::Config {
             snapshot_way: Some(way),
             checkpoint_every: std::time::Duration::from_millis(10),
+            // Each start does it, while the next snapshot is taken and an older one is read.
+            repack: true,
             ..config()
         })
         .await?;
@@ -57,6 +70,7 @@ impl Taker {
             witness,
             ways: BTreeMap::new(),
             proven: Proven::default(),
+            kept: Kept::new(seed),
         })
     }
 
@@ -72,12 +86,38 @@ impl Taker {
         let outcome = snapshot.outcome.as_ref().context("it is completed")?;
         let cost = outcome.cost.as_ref().context("it was noted")?;
         *self.ways.entry(format!("{:?}", cost.way)).or_default() += 1;
-        let proven = self.witness.prove(snapshot.id).await;
+        let manifest = self.witness.manifest(snapshot.id).await?;
+        let proven = self.witness.prove_manifest(&manifest).await;
         let proven = proven.with_context(|| format!("{:?}: {cost:?}", self.way))?;
         self.proven.collections += proven.collections;
         self.proven.documents += proven.documents;
         self.proven.gone += proven.gone;
+        self.kept.add(snapshot.clone(), manifest);
         Ok(Some(snapshot))
+    }
+
+    /// Takes a snapshot and proves it, and gives space back under those that are kept.
+    async fn round_and_tidying(mut self) -> anyhow::Result<Self> {
+        self.round().await?;
+        let way = self.way;
+        let tidied = self.tidied().await;
+        tidied.with_context(|| format!("{way:?}: after packs were written anew"))
+    }
+
+    async fn tidied(mut self) -> anyhow::Result<Self> {
+        self.kept.give_up(&self.world).await?;
+        let (repacks, sweeps) = (self.world.store().await?, self.world.store().await?);
+        let kept = &mut self.kept;
+        let tidy = async || {
+            if kept.repack(&repacks.repository).await? {
+                kept.sweep(&sweeps.repository).await?;
+            }
+            kept.one_is_unchanged(&sweeps.repository).await
+        };
+        let (mut world, ()) = self.world.with_the_directory_free(tidy).await?;
+        world.start();
+        self.world = world;
+        Ok(self)
     }
 
     /// Takes a snapshot of a source that stands still, and restores it.
@@ -95,7 +135,11 @@ impl Taker {
             self.way,
             differences.join("\n")
         );
-        Ok(())
+        let (store, client) = (self.world.store().await?, target.client().await?);
+        let (kept, store) = (&mut self.kept, &store.repository);
+        kept.all_are_unchanged(store).await?;
+        let oldest = kept.restore_oldest(&self.world, store, &client).await;
+        oldest.with_context(|| format!("{:?}", self.way))
     }
 }
 
@@ -106,23 +150,25 @@ async fn every_way_gives_what_the_server_had_at_that_time() -> anyhow::Result<()
     eprintln!("REGROW_SEED={seed} REGROW_EXACTNESS_ROUNDS={rounds}");
     let source = RealMongo::replica_set()
         .for_workload()
-        .oplog_mb(2_000)
+        .oplog_mb(OPLOG_MB)
         .snapshot_window_seconds(WINDOW_SECONDS);
     let (source, target) = tokio::join!(source.start(), RealMongo::replica_set().start());
     let (source, target) = (source?, target?);
     let mut takers = Vec::new();
-    for way in WAYS {
-        takers.push(Taker::new(way, &source, &target).await?);
+    for (number, way) in (1..).zip(WAYS) {
+        takers.push(Taker::new(way, seed * number, &source, &target).await?);
     }
     let mut done = 0;
     while done < rounds {
         let part = ROUNDS_UNTIL_STILL.min(rounds - done);
-        let before = part_of_a_test(seed + done, part, &source, &target, &mut takers).await;
-        before.with_context(|| format!("REGROW_SEED={seed}, after {done} rounds"))?;
+        let before = part_of_a_test(seed + done, part, &source, &target, takers).await;
+        takers = before.with_context(|| format!("REGROW_SEED={seed}, after {done} rounds"))?;
         done += part;
     }
     for taker in &takers {
-        eprintln!("{:?}: {:?} {:?}", taker.way, taker.ways, taker.proven);
+        let (ways, tally) = (&taker.ways, taker.kept.tally);
+        eprintln!("{:?}: {ways:?} {:?} {tally:?}", taker.way, taker.proven);
+        ensure!(tally.repacked > 0, "no pack was ever written anew");
         ensure!(
             taker.proven.collections > taker.proven.gone,
             "too little could be proven"
@@ -140,7 +186,7 @@ async fn the_witness_tells_a_snapshot_of_another_moment() -> anyhow::Result<()> 
     let shop = client.database("shop");
     let orders = shop.collection::<Document>("orders");
     orders.insert_one(doc! { "_id": 1, "sum": 1 }).await?;
-    let mut taker = Taker::new(SnapshotWay::Scan, &source, &source).await?;
+    let mut taker = Taker::new(SnapshotWay::Scan, 1, &source, &source).await?;
     let snapshot = taker.round().await?.context("it is completed")?;
     let mut manifest = taker.witness.manifest(snapshot.id).await?;
     let mut claim = async |after: &str, what: &str| {
@@ -187,20 +233,20 @@ async fn part_of_a_test(
     rounds: u64,
     source: &RealMongo,
     target: &RealMongo,
-    takers: &mut [Taker],
-) -> anyhow::Result<()> {
+    mut takers: Vec<Taker>,
+) -> anyhow::Result<Vec<Taker>> {
     let workload = Workload::start(&source.uri(), WorkloadOptions::new(seed)).await?;
     for _ in 0..rounds {
         workload.advance(OPERATIONS).await?;
-        let all = takers.iter_mut().map(Taker::round);
-        futures::future::try_join_all(all).await?;
+        let all = takers.into_iter().map(Taker::round_and_tidying);
+        takers = futures::future::try_join_all(all).await?;
     }
     workload.stop().await?;
     let state = sample::state(&source.client().await?).await?;
-    for taker in takers {
+    for taker in &mut takers {
         taker.still(&state, target).await?;
     }
-    Ok(())
+    Ok(takers)
 }
 
 pub(crate) fn number_from(variable: &str) -> anyhow::Result<Option<u64>> {

@@ -9,6 +9,7 @@ mod downloads;
 mod drills;
 mod exact;
 mod exact_catalog;
+mod exact_kept;
 mod exact_witness;
 mod failover;
 mod full_disk;

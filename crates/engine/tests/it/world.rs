@@ -131,7 +131,8 @@ impl World {
         self.with_the_directory_free(check).await
     }
 
-    async fn with_the_directory_free<T>(
+    /// As [`World::reopen`], and does `work` while the directory is free.
+    pub(crate) async fn with_the_directory_free<T>(
         mut self,
         work: impl AsyncFnOnce() -> anyhow::Result<T>,
     ) -> anyhow::Result<(World, T)> {

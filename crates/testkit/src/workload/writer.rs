@@ -45,6 +45,9 @@ pub(super) struct Writer {
     /// How many identities there are per collection.
     pub(super) space: u32,
     catalog_per_mille: u32,
+    large_per_mille: u32,
+    /// Large operations so far.
+    pub(super) large: u32,
     report: WorkloadReport,
 }
 
@@ -87,6 +90,8 @@ impl Writer {
             random: Random::new(options.seed ^ (u64::from(number) << 32)),
             space: options.documents.max(1) * 2,
             catalog_per_mille: options.catalog_per_mille,
+            large_per_mille: options.large_per_mille,
+            large: number,
             report: WorkloadReport::default(),
         })
     }
@@ -114,6 +119,8 @@ impl Writer {
     async fn operation(&mut self) -> (&'static str, Went) {
         if self.random.below(1_000) < self.catalog_per_mille {
             self.change_shape().await
+        } else if self.random.below(1_000) < self.large_per_mille {
+            self.write_large().await
         } else if self.random.below(8) == 0 {
             self.transact().await
         } else {
