@@ -9,6 +9,7 @@ mod damage;
 mod diff;
 mod editing;
 mod faulty;
+mod finding;
 mod golden;
 mod identity;
 mod matching;

@@ -101,6 +101,44 @@ async fn space_of_what_is_dead_is_given_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_only_an_index_refers_to_is_given_back() {
+    let (inner, repository) = repository().await;
+    let first = scanned(&repository, 1, &model(0..2_000, 300), small()).await;
+    let before = stored(&inner).await;
+    // Everything is another document, and yet the index still knows where the old ones lay.
+    let mut state: Model = (0..2_000).map(|id| (id, doc(id, 1, 300))).collect();
+    let writer = repository.begin_upon(small(), Some(&first));
+    scan(&writer, &state).await;
+    let second = writer.commit(header(2)).await.unwrap();
+    assert!(second.packs.iter().any(|pack| first.packs.contains(pack)));
+    // The next one to write an entry leaves out what is stale, and so needs nothing of the first.
+    let changes = Changes::from([(7, Some(doc(7, 2, 300)))]);
+    let writer = repository.begin_upon(small(), Some(&second));
+    edit(&writer, &changes, 1).await.unwrap();
+    apply(&mut state, &changes);
+    let third = writer.commit(header(3)).await.unwrap();
+    repository.forget(second.snapshot).await.unwrap();
+    repository.forget(first.snapshot).await.unwrap();
+    let mut rounds = 0;
+    while repository.repack(&repacking()).await.unwrap() != vault::Repacked::default() {
+        rounds += 1;
+        assert!(rounds < 4, "repacking comes to an end");
+    }
+    let day = Duration::from_secs(86_400);
+    for days in 0..3 {
+        let swept = repository.sweep(day, far_future() + days * day).await;
+        swept.unwrap();
+    }
+    let manifest = repository.manifest(third.snapshot).await.unwrap();
+    let of_first = |pack| first.packs.contains(pack);
+    assert!(!manifest.packs.iter().any(of_first), "{manifest:?}");
+    let after = stored(&inner).await;
+    assert!(after * 10 < before * 11, "{before} {after}");
+    assert_model(&repository, &manifest, &state).await;
+    assert_clean(&repository).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn repacking_harms_no_snapshot_of_a_chain_nor_writers_and_readers_beside_it() {
     let options = RepackOptions {
         live_hundredths_min: 101,
