@@ -17,7 +17,7 @@ use futures::{StreamExt, stream};
 use model::{Error, SnapshotId};
 use tokio::sync::mpsc;
 use tokio_util::io::ReaderStream;
-use vault::{CollectionManifest, Manifest, ReadOptions, Repository};
+use vault::{CollectionManifest, Held, Manifest, ReadOptions, Repository};
 
 use crate::namespace;
 use crate::scratch::BuiltArchive;
@@ -71,6 +71,7 @@ impl Archive {
         Ok(Archive {
             snapshot: SnapshotId::from_bytes(manifest.snapshot.0),
             content: Content::Dump(Box::new(Dump {
+                _kept: repository.hold(&manifest),
                 repository,
                 manifest,
                 small,
@@ -123,6 +124,8 @@ impl Archive {
 
 /// What a dump is made of.
 struct Dump {
+    /// However long the client takes, the packs stay, also when they are written anew meanwhile.
+    _kept: Held,
     repository: Repository,
     manifest: Manifest,
     small: Vec<dump::SmallFile>,

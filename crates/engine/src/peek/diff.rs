@@ -100,7 +100,12 @@ pub(crate) fn diff(
     only: Only,
     detail: Detail,
 ) -> Pieces<Differs> {
-    streamed(|outlet| run(repository, manifests, only, detail, outlet))
+    // Packs stay, also when they are written anew meanwhile.
+    let kept = [&manifests.0, &manifests.1].map(|manifest| repository.hold(manifest));
+    streamed(|outlet| async move {
+        let _kept = kept;
+        run(repository, manifests, only, detail, outlet).await
+    })
 }
 
 async fn run(

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use model::Error;
 use mongo::{Filter, JsonMode, MatchError};
-use vault::{CollectionManifest, ReadOptions, Repository};
+use vault::{CollectionManifest, Held, ReadOptions, Repository};
 
 use super::{Outlet, Pieces, READ_AHEAD_BYTES, Stopped, blocking, streamed};
 
@@ -34,13 +34,17 @@ pub(crate) struct Query {
     pub(crate) mode: Option<JsonMode>,
 }
 
-/// Streams what a collection has.
+/// Streams what a collection has; what `kept` keeps is kept until it ends.
 pub(crate) fn find(
     repository: Repository,
+    kept: Held,
     collection: CollectionManifest,
     query: Query,
 ) -> Pieces<Found> {
-    streamed(|outlet| run(repository, collection, query, outlet))
+    streamed(|outlet| async move {
+        let _kept = kept;
+        run(repository, collection, query, outlet).await
+    })
 }
 
 async fn run(

@@ -106,7 +106,8 @@ impl Peek<'_> {
             mode: request.written.map(JsonMode::from),
         };
         let repository = self.0.parts.repository.clone();
-        Ok(find::find(repository, collection.clone(), query))
+        let kept = repository.hold(&manifest);
+        Ok(find::find(repository, kept, collection.clone(), query))
     }
 
     /// Streams what differs between two snapshots of a cluster, collection by collection.

@@ -128,3 +128,81 @@ async fn an_archive_that_outgrows_the_limit_fails_and_leaves_nothing() -> anyhow
     assert_eq!(kept, [archives.join("big")]);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expired_documents_are_in_drills_and_in_archives() -> anyhow::Result<()> {
+    // A source that has not got round to deleting them.
+    let mongo = RealMongo::replica_set().parameter("ttlMonitorEnabled", false);
+    let mongo = mongo.start().await?;
+    let old = mongo.client().await?.database("d").collection("old");
+    let at = bson::DateTime::from_millis(1_000_000_000_000);
+    old.insert_many((0..500).map(|id| bson::doc! { "_id": id, "at": at }))
+        .await?;
+    let expiry = mongodb::options::IndexOptions::builder()
+        .expire_after(std::time::Duration::from_secs(1))
+        .build();
+    let index = mongodb::IndexModel::builder()
+        .keys(bson::doc! { "at": 1 })
+        .options(expiry)
+        .build();
+    old.create_index(index).await?;
+    // Were scratch servers to delete what is expired, they would do it at once.
+    let mut world = World::started().await?;
+    let (real, seen) = (
+        testkit::find_mongod()?.0,
+        world.dir.path().join("arguments"),
+    );
+    let script = format!(
+        "echo \"$@\" >> '{}'\n[ \"$1\" = --version ] && exec '{}' --version\n\
+         exec '{}' \"$@\" --setParameter ttlMonitorSleepSecs=1",
+        seen.display(),
+        real.display(),
+        real.display()
+    );
+    let mongod = crate::drills::program(&world, &script)?;
+    world.attach("c", &mongo.uri(), Tier::M2).await?;
+    let snapshot = world.snapshot("c").await?;
+    world.config.scratch.mongod = Some(mongod);
+    let mut world = world.reopen().await?;
+    world.start();
+    let request = engine::DrillRequest {
+        project: world.project,
+        cluster: "c".to_owned(),
+        snapshot: None,
+        target: None,
+    };
+    let drills = world.engine.drills();
+    let drill = drills.request(&world.caller, &request).await?.1;
+    let drill = world.finished_restore("c", drill.id).await?;
+    assert_eq!(drill.status, Status::Completed, "{:?}", drill.failure);
+    let rows = drill.report.expect("it is complete").collections;
+    assert_eq!((rows[0].documents, rows[0].verified), (500, true));
+
+    let job = ask(&world, &snapshot).await?;
+    let job = world.finished_restore("c", job.id).await?;
+    assert_eq!(job.status, Status::Completed, "{:?}", job.failure);
+    let token = token(&world, &job).expect("a built archive has a link");
+    let archive = fetch(&world, &token).await?;
+    let folder = tempfile::tempdir()?;
+    tar::Archive::new(GzDecoder::new(&archive[..])).unpack(folder.path())?;
+    let moved = folder.path().join("server");
+    std::fs::create_dir(&moved)?;
+    std::fs::rename(folder.path().join("data"), moved.join("db"))?;
+    let restored = RealMongo::standalone().folder(&moved);
+    let restored = restored
+        .parameter("ttlMonitorEnabled", false)
+        .start()
+        .await?;
+    let old = restored
+        .client()
+        .await?
+        .database("d")
+        .collection::<bson::Document>("old");
+    assert_eq!(old.count_documents(bson::doc! {}).await?, 500);
+    // What holds however fast the work was: nobody was deleting.
+    let starts = std::fs::read_to_string(&seen)?;
+    let starts = starts.lines().filter(|line| line.contains("--dbpath"));
+    let mut starts = starts.map(|line| line.contains("ttlMonitorEnabled=false"));
+    assert!(starts.next().is_some_and(|first| first) && starts.all(|other| other));
+    Ok(())
+}

@@ -144,3 +144,55 @@ async fn a_project_access_list_decides_from_where_links_work() -> anyhow::Result
     assert!(downloads.open(token, "203.0.113.9".parse()?).await.is_ok());
     Ok(())
 }
+
+/// Writes everything anew that a store has, and removes what nobody needs then.
+pub(crate) async fn rewrite_all(world: World) -> anyhow::Result<World> {
+    let (repacks, sweeps) = (world.store().await?, world.store().await?);
+    let rewrite = async || {
+        let options = vault::RepackOptions {
+            live_hundredths_min: 101,
+            ..vault::RepackOptions::default()
+        };
+        let repacked = repacks.repository.repack(&options).await?;
+        anyhow::ensure!(repacked.packs > 0, "there was nothing to write anew");
+        #[expect(clippy::disallowed_methods, reason = "the object store's own clock")]
+        let now = std::time::SystemTime::now();
+        let swept = sweeps.repository.sweep(std::time::Duration::ZERO, now);
+        anyhow::ensure!(swept.await?.packs > 0, "there was nothing to remove");
+        Ok(())
+    };
+    Ok(world.with_the_directory_free(rewrite).await?.0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writing_packs_anew_changes_neither_the_entity_tag_nor_the_bytes() -> anyhow::Result<()> {
+    let mongo = RealMongo::replica_set().start().await?;
+    let client = mongo.client().await?;
+    sample::load(&client, SampleOptions::small()).await?;
+    let world = World::started().await?;
+    world.attach("c", &mongo.uri(), Tier::M2).await?;
+    world.snapshot("c").await?;
+    // One that shares with the one before, so that its documents lie in several packs.
+    let more = client.database("more").collection("more");
+    more.insert_one(bson::doc! { "_id": 1 }).await?;
+    let snapshot = world.snapshot("c").await?;
+    let restores = world.engine.restores();
+    let (_, job) = restores
+        .download(&world.caller, world.project, "c", None, snapshot.id, None)
+        .await?;
+    let link = world.engine.downloads().link(&job);
+    let link = link.expect("a download has a link");
+    let token = link.split('/').next().expect("a token").to_owned();
+    let address = world.caller.address;
+    let opened = world.engine.downloads().open(&token, address).await?;
+    let (tag, bytes) = (opened.entity_tag(), fetch(&world, &token).await?);
+
+    let world = rewrite_all(world).await?;
+    let opened = world.engine.downloads().open(&token, address).await?;
+    assert_eq!(opened.entity_tag(), tag);
+    assert!(
+        fetch(&world, &token).await? == bytes,
+        "an interrupted download would go on with other bytes"
+    );
+    Ok(())
+}

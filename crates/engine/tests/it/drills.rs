@@ -42,7 +42,7 @@ async fn ended(world: &World, cluster: &str, drill: &RestoreJob) -> anyhow::Resu
 }
 
 /// Writes a program that stands in for `mongod`.
-fn program(world: &World, script: &str) -> std::io::Result<PathBuf> {
+pub(crate) fn program(world: &World, script: &str) -> std::io::Result<PathBuf> {
     use std::os::unix::fs::PermissionsExt;
     let path = world.dir.path().join("mongod");
     std::fs::write(&path, format!("#!/bin/sh\n{script}\n"))?;
@@ -210,6 +210,65 @@ async fn a_server_that_does_not_start_fails_the_drill_with_its_last_words() -> a
     assert!(why.contains("14") && why.contains("no disk today"), "{why}");
     assert_eq!(left_over(&world), Vec::<PathBuf>::new());
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_outgrows_the_limit_while_it_runs_is_ended_and_leaves_nothing()
+-> anyhow::Result<()> {
+    let mongo = with_one_document().await?;
+    let mut world = World::started().await?;
+    world.attach("c", &mongo.uri(), Tier::M2).await?;
+    // So many that loading them takes longer than it takes to see how much room there is.
+    let many = mongo.client().await?.database("d").collection("many");
+    let documents = (0..40_000).map(|id| doc! { "_id": id, "a": id % 7, "b": [id, -id] });
+    many.insert_many(documents).await?;
+    for key in ["a", "b"] {
+        let index = mongodb::IndexModel::builder().keys(doc! { key: 1 });
+        many.create_index(index.build()).await?;
+    }
+    let snapshot = world.snapshot("c").await?;
+    let size_bytes = snapshot
+        .outcome
+        .as_ref()
+        .map_or(0, |outcome| outcome.size_bytes);
+    world.config.scratch.limit_bytes = (360 << 20) + size_bytes;
+    // The real server, with more in its directory than anybody could foresee.
+    let real = testkit::find_mongod()?.0;
+    let script = format!(
+        r#"if [ "$1" = --dbpath ]; then head -c 400000000 /dev/zero > "$2/more"; fi
+        exec '{}' "$@""#,
+        real.display()
+    );
+    let mongod = program(&world, &script)?;
+    let world = with_mongod(world, &mongod).await?;
+    let drill = ask(&world, &of(&world, "c")).await?;
+    let drill = ended(&world, "c", &drill).await?;
+    assert_eq!(drill.status, Status::Failed);
+    let why = drill.failure.as_deref().unwrap_or_default();
+    assert!(
+        why.contains("grew to") && why.contains("scratch.limit_bytes"),
+        "{why}"
+    );
+    assert_eq!(left_over(&world), Vec::<PathBuf>::new());
+    let data = world
+        .dir
+        .path()
+        .join("scratch")
+        .to_string_lossy()
+        .into_owned();
+    assert!(!runs_with(&data)?, "the server runs on");
+    Ok(())
+}
+
+/// Returns whether a process has this in its command line.
+fn runs_with(word: &str) -> std::io::Result<bool> {
+    for process in std::fs::read_dir("/proc")? {
+        let line = std::fs::read(process?.path().join("cmdline")).unwrap_or_default();
+        if String::from_utf8_lossy(&line).contains(word) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,6 +75,110 @@ impl Peeked {
     }
 }
 
+/// Documents of a collection of which each block is a MB and more cannot be packed into it.
+const NOISY_DOCUMENTS: i32 = 3_000;
+/// Bytes of each of them.
+const NOISY_BYTES: usize = 3_000;
+
+/// Adds a collection `shop.noisy` of 9 MB that do not compress, in the order of its `_id`s.
+async fn fill_noisy(client: &Client) -> anyhow::Result<()> {
+    let mut state = 1_u64;
+    let mut noise = || {
+        state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+        (state >> 56) as u8
+    };
+    let documents = (0..NOISY_DOCUMENTS).map(|number| {
+        let bytes = (0..NOISY_BYTES).map(|_| noise()).collect();
+        let subtype = bson::spec::BinarySubtype::Generic;
+        doc! { "_id": number, "number": number, "noise": bson::Binary { subtype, bytes } }
+    });
+    let noisy = client.database("shop").collection("noisy");
+    noisy.insert_many(documents).await?;
+    Ok(())
+}
+
+/// Overwrites a part of the only large pack of the store: that of the earlier blocks.
+fn harm_earlier_blocks(world: &World) -> anyhow::Result<()> {
+    use std::os::unix::fs::FileExt;
+    let mut large = Vec::new();
+    for folder in std::fs::read_dir(world.dir.path().join("snapshots/packs"))? {
+        for pack in std::fs::read_dir(folder?.path())? {
+            let pack = pack?;
+            if pack.metadata()?.len() > 8 << 20 {
+                large.push(pack.path());
+            }
+        }
+    }
+    let [pack] = large.as_slice() else {
+        anyhow::bail!("one pack is large: {large:?}")
+    };
+    let file = std::fs::OpenOptions::new().write(true).open(pack)?;
+    // Blocks come first, in the order in which the documents were read.
+    file.write_all_at(&vec![0; 6 << 20], 16)?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_is_found_by_id_without_reading_other_blocks() -> anyhow::Result<()> {
+    let mongo = RealMongo::replica_set().start().await?;
+    let client = mongo.client().await?;
+    fill_noisy(&client).await?;
+    let world = World::started().await?;
+    world.attach("c", &mongo.uri(), Tier::M2).await?;
+    let snapshot = world.snapshot("c").await?.id;
+    let peeked = Peeked {
+        world,
+        client,
+        snapshot,
+        _mongo: mongo,
+    };
+    harm_earlier_blocks(&peeked.world)?;
+    let find = async |filter: &str| {
+        let mut request = peeked.request("shop", "noisy", filter);
+        request.written = None;
+        peeked.find(&request).await.map(|(_, count)| count)
+    };
+    assert_eq!(find(r#"{"_id": 2990}"#).await?, 1);
+    assert_eq!(find(r#"{"_id": {"$in": [2980, 2990, 5000]}}"#).await?, 2);
+    // What has to read the harmed blocks says so.
+    assert!(find(r#"{"_id": 10}"#).await.is_err());
+    assert!(find(r#"{"number": 2990}"#).await.is_err());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_reads_no_block_that_both_share() -> anyhow::Result<()> {
+    let mongo = RealMongo::replica_set().start().await?;
+    let client = mongo.client().await?;
+    fill_noisy(&client).await?;
+    let world = World::started().await?;
+    world.attach("c", &mongo.uri(), Tier::M2).await?;
+    let first = world.snapshot("c").await?.id;
+    let noisy = client.database("shop").collection::<Document>("noisy");
+    noisy.delete_one(doc! { "_id": 2_990 }).await?;
+    let set = doc! { "$set": { "changed": true } };
+    noisy.update_one(doc! { "_id": 2_980 }, set).await?;
+    let snapshot = world.snapshot("c").await?.id;
+    let peeked = Peeked {
+        world,
+        client,
+        snapshot,
+        _mongo: mongo,
+    };
+    harm_earlier_blocks(&peeked.world)?;
+    for detail in [None, Some(false), Some(true)] {
+        let (collections, documents) = diff(&peeked, first, snapshot, detail).await?;
+        let counts = DifferenceCounts {
+            removed: 1,
+            added: 0,
+            changed: 1,
+        };
+        assert_eq!(collections[0].documents, counts);
+        assert_eq!(documents.len(), if detail.is_some() { 2 } else { 0 });
+    }
+    Ok(())
+}
+
 async fn fill(client: &Client) -> anyhow::Result<()> {
     let shop = client.database("shop");
     let orders = (0..3_000).map(|number| {

@@ -159,3 +159,64 @@ async fn what_a_policy_gives_up_is_said_before_it_is_done_and_links_hold_it() ->
     assert!(!left.contains(&expired) && left.contains(&linked) && left.contains(&newest));
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_says_what_pruning_does_in_whatever_order_snapshots_expire() -> anyhow::Result<()>
+{
+    const ORDERS: [[u32; 3]; 6] = [
+        [1, 2, 3],
+        [1, 3, 2],
+        [2, 1, 3],
+        [2, 3, 1],
+        [3, 1, 2],
+        [3, 2, 1],
+    ];
+    let mongo = RealMongo::replica_set().start().await?;
+    let things = mongo.client().await?.database("d").collection("things");
+    let world = World::started().await?;
+    world.attach("c", &mongo.uri(), Tier::M2).await?;
+    let mut number = 0;
+    for days in ORDERS.into_iter().flatten() {
+        number += 1;
+        things.insert_one(bson::doc! { "_id": number }).await?;
+        let snapshots = world.engine.snapshots();
+        let (caller, project) = (&world.caller, world.project);
+        let taken = snapshots.take(caller, project, "c", Some(days)).await?;
+        let taken = world.finished_snapshot("c", taken.1.id).await?;
+        assert_eq!(taken.status, Status::Completed, "{:?}", taken.failure);
+    }
+    // Nobody else decides meanwhile.
+    let world = world.reopen().await?;
+    let (caller, project) = (&world.caller, world.project);
+    let snapshots = world.engine.snapshots();
+    let mut left = ORDERS.len() * 3;
+    for _ in 0..4 {
+        world.clock.advance_hours(24);
+        let (_, said) = snapshots.retention(caller, project, "c").await?;
+        assert_eq!(
+            world.snapshots("c").await?.len(),
+            left,
+            "a dry run does nothing"
+        );
+        let (_, done) = snapshots.prune(caller, project, "c").await?;
+        assert_eq!(said, done);
+        let mut kept: Vec<_> = said.iter().filter(|planned| planned.keep).collect();
+        kept.sort_unstable_by_key(|planned| planned.snapshot.id);
+        let kept: Vec<_> = kept.iter().map(|planned| planned.snapshot.id).collect();
+        let listed: Vec<_> = world.snapshots("c").await?;
+        let mut listed: Vec<_> = listed.iter().map(|snapshot| snapshot.id).collect();
+        listed.sort_unstable();
+        assert_eq!(listed, kept);
+        assert!(kept.len() < left || left == 1);
+        left = kept.len();
+        // What is kept is there, and nothing else.
+        let stored = world.store().await?.repository.snapshots().await?;
+        let stored: Vec<_> = stored.iter().map(|id| id.0).collect();
+        let kept: Vec<_> = kept.iter().map(|id| id.to_bytes()).collect();
+        assert_eq!(stored, kept);
+    }
+    assert_eq!(left, 1, "the newest is never given up");
+    let (_, checked) = world.checked().await?;
+    assert!(checked.problems.is_empty());
+    Ok(())
+}

@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use testkit::{RealMongo, wait_for};
 
 /// Longest that a job of the small sample may take.
-pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const LIMIT: Duration = Duration::from_secs(300);
 
 /// Time passes only when told to, plus the real time since the world began, so that leases
 /// are renewed as they are outside.
