@@ -150,6 +150,7 @@ async fn every_way_gives_what_the_server_had_at_that_time() -> anyhow::Result<()
     eprintln!("REGROW_SEED={seed} REGROW_EXACTNESS_ROUNDS={rounds}");
     let source = RealMongo::replica_set()
         .for_workload()
+        .cache_gb(1.0)
         .oplog_mb(OPLOG_MB)
         .snapshot_window_seconds(WINDOW_SECONDS);
     let (source, target) = tokio::join!(source.start(), RealMongo::replica_set().start());

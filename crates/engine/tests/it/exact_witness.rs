@@ -20,6 +20,8 @@ use crate::world::{OpenStore, World};
 const NAMESPACE_NOT_FOUND: i32 = 26;
 /// The collection was renamed or the like since, so its past cannot be read.
 const SNAPSHOT_UNAVAILABLE: i32 = 246;
+/// The same between two batches of one reading.
+const QUERY_PLAN_KILLED: i32 = 175;
 
 /// Reads a source, and the store of the engine that takes snapshots of it.
 pub(crate) struct Witness {
@@ -194,6 +196,6 @@ fn view_name(view: &Document) -> Option<String> {
 }
 
 fn is_gone(error: &Error) -> bool {
-    let gone = [NAMESPACE_NOT_FOUND, SNAPSHOT_UNAVAILABLE];
+    let gone = [NAMESPACE_NOT_FOUND, SNAPSHOT_UNAVAILABLE, QUERY_PLAN_KILLED];
     matches!(error.kind.as_ref(), ErrorKind::Command(command) if gone.contains(&command.code))
 }

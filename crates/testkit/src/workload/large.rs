@@ -19,11 +19,11 @@ const HUGE_IDENTITIES: i32 = 2;
 impl Writer {
     /// Does the next of the large operations, which take turns; returns its name and how it went.
     pub(super) async fn write_large(&mut self) -> (&'static str, Went) {
-        self.large += 1;
-        match self.large % 4 {
-            1 => ("huge document", self.replace_huge().await),
+        self.large_left -= 1;
+        match self.large_left % 4 {
+            3 => ("huge document", self.replace_huge().await),
             2 => ("large transaction", self.large_transaction().await),
-            3 => ("huge document grown", self.grow_huge().await),
+            1 => ("huge document grown", self.grow_huge().await),
             _ => ("large ones deleted", self.delete_large().await),
         }
     }

@@ -42,7 +42,7 @@ pub struct WorkloadOptions {
     pub operations: u64,
     /// How many of a thousand operations change the catalog.
     pub catalog_per_mille: u32,
-    /// How many of a thousand of the others write up to 20 MB at once.
+    /// How many of a thousand of the others write up to 20 MB at once; few do in all.
     pub large_per_mille: u32,
     /// About how many documents each of the collections that always stay begins with.
     pub documents: u32,

@@ -19,6 +19,9 @@ const NAMES: [&str; 6] = ["c0", "c1", "c2", "c.3", "ç4", CLUSTERED];
 /// The one of them that is always created clustered. It is never made capped: the server does
 /// that, but refuses to create such a collection (code 6127800).
 pub(super) const CLUSTERED: &str = "k5";
+/// Large operations of one writer at most: each kind of them once, so that servers with little
+/// memory are not kept busy with them.
+const LARGE_MAX: u32 = 4;
 /// Collections that always stay and hold ordinary documents, in the database `steady`.
 pub(super) const STEADY: [&str; 5] = ["plain", "indexed", "clustered", "expiring", "versions"];
 /// The database whose collections always stay.
@@ -46,8 +49,8 @@ pub(super) struct Writer {
     pub(super) space: u32,
     catalog_per_mille: u32,
     large_per_mille: u32,
-    /// Large operations so far.
-    pub(super) large: u32,
+    /// Large operations that are left.
+    pub(super) large_left: u32,
     report: WorkloadReport,
 }
 
@@ -91,7 +94,7 @@ impl Writer {
             space: options.documents.max(1) * 2,
             catalog_per_mille: options.catalog_per_mille,
             large_per_mille: options.large_per_mille,
-            large: number,
+            large_left: LARGE_MAX,
             report: WorkloadReport::default(),
         })
     }
@@ -119,7 +122,7 @@ impl Writer {
     async fn operation(&mut self) -> (&'static str, Went) {
         if self.random.below(1_000) < self.catalog_per_mille {
             self.change_shape().await
-        } else if self.random.below(1_000) < self.large_per_mille {
+        } else if self.large_left > 0 && self.random.below(1_000) < self.large_per_mille {
             self.write_large().await
         } else if self.random.below(8) == 0 {
             self.transact().await
