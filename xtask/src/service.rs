@@ -81,6 +81,17 @@ impl Service {
         port: u16,
         log: &Path,
     ) -> anyhow::Result<Self> {
+        Self::configured(binary, data_dir, port, log, None).await
+    }
+
+    /// As [`Service::start`], with a file of settings.
+    pub(crate) async fn configured(
+        binary: &Path,
+        data_dir: &Path,
+        port: u16,
+        log: &Path,
+        config: Option<&Path>,
+    ) -> anyhow::Result<Self> {
         let address = format!("127.0.0.1:{port}");
         let output = File::create(log).with_context(|| format!("create {}", log.display()))?;
         let mut command = Command::new(binary);
@@ -89,6 +100,9 @@ impl Service {
             .arg("--data-dir")
             .arg(data_dir)
             .args(["--listen", &address]);
+        if let Some(config) = config {
+            command.arg("--config").arg(config);
+        }
         command.stdout(output.try_clone()?).stderr(output);
         let mut child = OwnedChild::spawn(&mut command, &data_dir.to_string_lossy(), None)?;
         let healthy = wait_for(START_LIMIT, "the service to answer", || {
@@ -183,6 +197,11 @@ impl Cli {
 
     /// Runs a command with `--output json` and returns what it prints.
     pub(crate) async fn run(&self, arguments: &[&str]) -> anyhow::Result<Value> {
+        self.run_to(0, arguments).await
+    }
+
+    /// As [`Cli::run`], of a command that ends with another code than 0 when all is well.
+    pub(crate) async fn run_to(&self, code: i32, arguments: &[&str]) -> anyhow::Result<Value> {
         let line: Vec<String> = arguments.iter().map(|word| shell::quoted(word)).collect();
         let line = format!("regrow {}", line.join(" "));
         if self.echo {
@@ -200,7 +219,7 @@ impl Cli {
             output.with_context(|| format!("`{line}` took more than {COMMAND_LIMIT:?}"))?;
         let output = output.with_context(|| format!("start `{line}`"))?;
         let stdout = String::from_utf8_lossy(&output.stdout);
-        if !output.status.success() {
+        if output.status.code() != Some(code) {
             let stderr = String::from_utf8_lossy(&output.stderr);
             bail!(
                 "`{line}` ended with {}: {} {}",

@@ -4,9 +4,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::Context;
 use bson::doc;
+use bson::oid::ObjectId;
 use mongodb::{Client, Database};
 
 use crate::random::Random;
@@ -109,6 +111,29 @@ impl BenchData {
             database.run_command(command).await.context("change")?;
         }
         Ok(())
+    }
+
+    /// Changes one document after the other, with a pause between two, until it is dropped.
+    pub async fn keep_changing(
+        self,
+        client: &Client,
+        database: &str,
+        loaded: BenchLoaded,
+        pause: Duration,
+    ) -> anyhow::Result<()> {
+        let mut random = Random::new(self.seed ^ loaded.size_bytes);
+        let documents = u32::try_from(loaded.documents).unwrap_or(u32::MAX).max(1);
+        loop {
+            let number = u64::from(random.below(documents));
+            let stride = number / self.stride_documents();
+            let collection = format!("c{}", stride % u64::from(self.collections));
+            let query = doc! { "_id": ObjectId::from_bytes(self.id(number)) };
+            let update = doc! { "q": query, "u": { "$inc": { "changes": 1 } } };
+            let command = doc! { "update": collection, "updates": [update] };
+            let database = client.database(database);
+            database.run_command(command).await.context("change one")?;
+            tokio::time::sleep(pause).await;
+        }
     }
 
     async fn append(

@@ -12,6 +12,7 @@ mod random;
 mod raw;
 mod real_mongo;
 mod real_set;
+pub mod reference;
 pub mod sample;
 mod wait;
 pub mod workload;

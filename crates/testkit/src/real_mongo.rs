@@ -234,6 +234,16 @@ impl RealMongo {
         self.client_of(&self.uri(), false).await
     }
 
+    /// Sets a parameter of the running server.
+    pub async fn set_parameter(&self, name: &str, value: u32) -> anyhow::Result<()> {
+        let mut set = doc! { "setParameter": 1 };
+        set.insert(name, value);
+        let admin = self.client().await?.database("admin");
+        let answer = admin.run_command(set).await;
+        answer.with_context(|| format!("set {name}"))?;
+        Ok(())
+    }
+
     /// Returns a new client of a user of the database `admin`.
     pub async fn client_as(&self, user: &str, password: &str) -> anyhow::Result<Client> {
         self.client_of(&self.uri_as(user, password), false).await

@@ -72,6 +72,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let binary = options.binary.clone();
     let binary = binary.map_or_else(|| service::build(true), Ok)?;
     let stock = tools::Stock::find();
+    print(&json!({ "figure": "tools", "on_this_machine": stock.is_some() }));
     for (data, what) in plan(&options) {
         with_data(&binary, data, stock.as_ref(), what).await?;
     }
@@ -204,7 +205,12 @@ impl Bench<'_> {
     async fn start(&self) -> anyhow::Result<(Service, Cli)> {
         let port = service::free_port(0)?;
         let log = self.scratch.join("serve.log");
-        let service = Service::start(self.binary, self.data_dir, port, &log).await?;
+        let config = self.scratch.join("config.toml");
+        let mongod = testkit::find_mongod()?.0;
+        let settings = format!("[scratch]\nmongod = {:?}\n", mongod.to_string_lossy());
+        std::fs::write(&config, settings).context("write the settings")?;
+        let (binary, data_dir) = (self.binary, self.data_dir);
+        let service = Service::configured(binary, data_dir, port, &log, Some(&config)).await?;
         let cli = Cli::new(self.binary, service.address(), self.key, false);
         Ok((service, cli))
     }
@@ -298,6 +304,11 @@ fn report(figure: &str, size_bytes: u64, seconds: f64, more: Value) {
 )]
 fn print(line: &Value) {
     println!("{line}");
+}
+
+/// Returns milliseconds per MB as a figure for people.
+fn per_mb(milliseconds: f64, megabytes: f64) -> f64 {
+    (milliseconds / megabytes * 100.0).round() / 100.0
 }
 
 /// Returns a size in MB of 10^6 bytes.
