@@ -220,10 +220,10 @@ async fn a_server_that_outgrows_the_limit_while_it_runs_is_ended_and_leaves_noth
     world.attach("c", &mongo.uri(), Tier::M2).await?;
     // So many that loading them takes longer than it takes to see how much room there is.
     let many = mongo.client().await?.database("d").collection("many");
-    let documents = (0..40_000).map(|id| doc! { "_id": id, "a": id % 7, "b": [id, -id] });
+    let documents = (0..40_000).map(|id| bson::doc! { "_id": id, "a": id % 7, "b": [id, -id] });
     many.insert_many(documents).await?;
     for key in ["a", "b"] {
-        let index = mongodb::IndexModel::builder().keys(doc! { key: 1 });
+        let index = mongodb::IndexModel::builder().keys(bson::doc! { key: 1 });
         many.create_index(index.build()).await?;
     }
     let snapshot = world.snapshot("c").await?;
