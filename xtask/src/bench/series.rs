@@ -54,7 +54,8 @@ impl Series<'_> {
         let last = self.later_snapshots(&dumps).await?;
         self.find(&last).await?;
         // Nothing is to be put back, so that all of it is comparing.
-        self.restore("verify", &last, "rewind").await?;
+        let whole = ["--mode", "rewind", "--read-whole"];
+        self.restored("verify", &last, &whole).await?;
         let mut rewound = Vec::new();
         for (change, figure) in [
             (BenchChange::Uniform, "rewind_1_percent_uniform"),
@@ -145,9 +146,14 @@ impl Series<'_> {
 
     /// Puts a snapshot back; returns how long it took in seconds.
     async fn restore(&self, figure: &str, snapshot: &str, mode: &str) -> anyhow::Result<f64> {
+        self.restored(figure, snapshot, &["--mode", mode]).await
+    }
+
+    /// As [`Series::restore`], in any way.
+    async fn restored(&self, figure: &str, snapshot: &str, how: &[&str]) -> anyhow::Result<f64> {
         let start = ["restore", "start", CLUSTER, "--snapshot", snapshot];
-        let how = ["--target", CLUSTER, "--mode", mode, "--yes", "--wait"];
-        let command = [&start[..], &how[..]].concat();
+        let onto = ["--target", CLUSTER, "--yes", "--wait"];
+        let command = [&start[..], &onto[..], how].concat();
         Ok(self.measured(figure, &command).await?.1)
     }
 
