@@ -9,8 +9,8 @@ use object_store::memory::InMemory;
 use vault::{Manifest, RepackOptions, Repository, WriteOptions};
 
 use crate::crash::far_future;
-use crate::editing::*;
 use crate::faulty::{Fault, Faulty};
+use crate::model::*;
 use crate::support::*;
 
 /// Documents of the collection, of 500 bytes each.
