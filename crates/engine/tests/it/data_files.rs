@@ -8,7 +8,7 @@ use model::{DownloadFormat, Error, RestoreJob, Snapshot, Status, Tier};
 use testkit::sample::{self, SampleOptions};
 use testkit::{RealMongo, wait_for};
 
-use crate::drills::left_over;
+use crate::drills::{self, left_over};
 use crate::world::{LIMIT, World};
 
 async fn ask(world: &World, snapshot: &Snapshot) -> anyhow::Result<RestoreJob> {
@@ -147,7 +147,7 @@ async fn expired_documents_are_in_drills_and_in_archives() -> anyhow::Result<()>
         .build();
     old.create_index(index).await?;
     // Were scratch servers to delete what is expired, they would do it at once.
-    let mut world = World::started().await?;
+    let world = World::started().await?;
     let (real, seen) = (
         testkit::find_mongod()?.0,
         world.dir.path().join("arguments"),
@@ -159,21 +159,12 @@ async fn expired_documents_are_in_drills_and_in_archives() -> anyhow::Result<()>
         real.display(),
         real.display()
     );
-    let mongod = crate::drills::program(&world, &script)?;
+    let mongod = drills::program(&world, &script)?;
     world.attach("c", &mongo.uri(), Tier::M2).await?;
     let snapshot = world.snapshot("c").await?;
-    world.config.scratch.mongod = Some(mongod);
-    let mut world = world.reopen().await?;
-    world.start();
-    let request = engine::DrillRequest {
-        project: world.project,
-        cluster: "c".to_owned(),
-        snapshot: None,
-        target: None,
-    };
-    let drills = world.engine.drills();
-    let drill = drills.request(&world.caller, &request).await?.1;
-    let drill = world.finished_restore("c", drill.id).await?;
+    let world = drills::with_mongod(world, &mongod).await?;
+    let drill = drills::ask(&world, &drills::of(&world, "c")).await?;
+    let drill = drills::ended(&world, "c", &drill).await?;
     assert_eq!(drill.status, Status::Completed, "{:?}", drill.failure);
     let rows = drill.report.expect("it is complete").collections;
     assert_eq!((rows[0].documents, rows[0].verified), (500, true));

@@ -17,7 +17,7 @@ pub(crate) fn left_over(world: &World) -> Vec<PathBuf> {
     paths.filter(|path| !path.ends_with("lock")).collect()
 }
 
-fn of(world: &World, cluster: &str) -> DrillRequest {
+pub(crate) fn of(world: &World, cluster: &str) -> DrillRequest {
     DrillRequest {
         project: world.project,
         cluster: cluster.to_owned(),
@@ -26,13 +26,17 @@ fn of(world: &World, cluster: &str) -> DrillRequest {
     }
 }
 
-async fn ask(world: &World, request: &DrillRequest) -> Result<RestoreJob, Error> {
+pub(crate) async fn ask(world: &World, request: &DrillRequest) -> Result<RestoreJob, Error> {
     let drills = world.engine.drills();
     let asked = drills.request(&world.caller, request).await?;
     Ok(asked.1)
 }
 
-async fn ended(world: &World, cluster: &str, drill: &RestoreJob) -> anyhow::Result<RestoreJob> {
+pub(crate) async fn ended(
+    world: &World,
+    cluster: &str,
+    drill: &RestoreJob,
+) -> anyhow::Result<RestoreJob> {
     wait_for(LIMIT, "the drill to end", || async {
         let drills = world.engine.drills();
         let found = drills.get(&world.caller, world.project, cluster, drill.id);
@@ -51,7 +55,7 @@ pub(crate) fn program(world: &World, script: &str) -> std::io::Result<PathBuf> {
 }
 
 /// Opens the world again with another `mongod`, and with workers.
-async fn with_mongod(mut world: World, mongod: &Path) -> anyhow::Result<World> {
+pub(crate) async fn with_mongod(mut world: World, mongod: &Path) -> anyhow::Result<World> {
     world.config.scratch.mongod = Some(mongod.to_owned());
     let mut world = world.reopen().await?;
     world.start();
