@@ -50,12 +50,11 @@ impl Scratch {
     /// Returns only when there is too little room.
     async fn outgrown(&self) -> Error {
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
             let limit = self.limit_bytes;
             match self.measure().await {
                 Ok((used, _)) if used > limit => return Error::Grown { used, limit },
                 Ok((_, free)) if free < FREE_BYTES_MIN => return Error::DiskFull { free },
-                Ok(_) => {}
+                Ok(_) => tokio::time::sleep(LOOK_EVERY).await,
                 Err(error) => return error,
             }
         }
