@@ -4,7 +4,6 @@
 //! It must never fail because two writers got into each other's way (one drops what the other
 //! writes to): such refusals are counted. It never says what the server holds: ask the server.
 
-mod large;
 mod shape;
 mod steady;
 mod transact;
@@ -42,21 +41,18 @@ pub struct WorkloadOptions {
     pub operations: u64,
     /// How many of a thousand operations change the catalog.
     pub catalog_per_mille: u32,
-    /// How many of a thousand of the others write up to 20 MB at once; few do in all.
-    pub large_per_mille: u32,
     /// About how many documents each of the collections that always stay begins with.
     pub documents: u32,
 }
 
 impl WorkloadOptions {
-    /// Three writers of this seed that do not end by themselves before long.
+    /// Two writers of this seed that do not end by themselves before long.
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
-            writers: 3,
+            writers: 2,
             operations: 10_000_000,
             catalog_per_mille: 4,
-            large_per_mille: 1,
             documents: 400,
         }
     }

@@ -121,7 +121,7 @@ impl Writer {
 
     async fn modify(&mut self, place: &Place) -> Went {
         let mut command = doc! { "collMod": &place.name };
-        match self.random.below(7) {
+        match self.random.below(4) {
             0 => {
                 let least = self.random.int(50);
                 command.insert("validator", doc! { "count": { "$gte": least } });
@@ -137,17 +137,6 @@ impl Writer {
                     "index",
                     doc! { "name": "at_1", "expireAfterSeconds": seconds },
                 );
-            }
-            3 => {
-                command.insert("viewOn", "c1");
-                command.insert("pipeline", vec![doc! { "$limit": self.random.int(9) + 1 }]);
-            }
-            4 => {
-                command.insert("cappedSize", 50_000 + self.random.int(100_000));
-            }
-            5 => {
-                let granularity = self.random.pick(&["minutes", "hours"]).to_owned();
-                command.insert("timeseries", doc! { "granularity": granularity });
             }
             _ => {
                 let enabled = self.random.below(2) == 0;
@@ -182,12 +171,7 @@ impl Writer {
     }
 
     async fn copy_as_capped(&mut self) -> Went {
-        let (from, mut to) = (self.ordinary(), self.ordinary());
-        to.database.clone_from(&from.database);
-        if to.name != from.name {
-            // It would hardly ever find a name that is free.
-            let _ = self.drop(&to).await;
-        }
+        let (from, to) = (self.ordinary(), self.ordinary());
         let command = doc! {
             "cloneCollectionAsCapped": from.name, "toCollection": to.name, "size": 100_000,
         };

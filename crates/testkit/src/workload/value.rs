@@ -2,8 +2,7 @@
 //! sizes and kinds.
 
 use bson::oid::ObjectId;
-use bson::spec::BinarySubtype;
-use bson::{Binary, Bson, DateTime, Decimal128, Document, Timestamp, doc};
+use bson::{Bson, DateTime, Document, doc};
 
 use crate::random::Random;
 
@@ -16,7 +15,7 @@ const LARGE_DIGITS: u32 = 60_000;
 pub(super) fn id(random: &mut Random, space: u32) -> Bson {
     let number = random.below(space);
     let small = i32::try_from(number).expect("spaces are small");
-    match number % 9 {
+    match number % 8 {
         0 | 1 => Bson::Int32(small),
         2 => Bson::Int64(small.into()),
         3 => Bson::Double(small.into()),
@@ -27,78 +26,21 @@ pub(super) fn id(random: &mut Random, space: u32) -> Bson {
             Bson::ObjectId(ObjectId::from_bytes(bytes))
         }
         6 => Bson::Document(doc! { "a": small, "b": [1, "x"] }),
-        7 => Bson::DateTime(DateTime::from_millis(small.into())),
-        _ => odd_id(number / 9),
+        _ => Bson::DateTime(DateTime::from_millis(small.into())),
     }
 }
 
-/// Returns an identity that servers take and few applications have. Arrays, regular expressions
-/// and undefined are refused.
-fn odd_id(number: u32) -> Bson {
-    let small = i32::try_from(number).expect("spaces are small");
-    let binary = |subtype| Binary {
-        subtype,
-        bytes: number.to_be_bytes().repeat(4),
-    };
-    match number % 16 {
-        0 => Bson::Null,
-        1 => Bson::Double(f64::NAN),
-        2 => Bson::Double(-0.0),
-        3 => Bson::Double(f64::INFINITY),
-        4 => Bson::Boolean(number % 32 < 16),
-        5 => Bson::Binary(binary(BinarySubtype::Generic)),
-        6 => Bson::Binary(binary(BinarySubtype::Uuid)),
-        7 => decimal(&format!("{number}.50")),
-        8 => decimal("NaN"),
-        9 => Bson::MinKey,
-        10 => Bson::MaxKey,
-        11 => Bson::Timestamp(Timestamp {
-            time: number,
-            increment: 1,
-        }),
-        12 => Bson::Document(doc! {}),
-        13 => Bson::Document(doc! { "a": f64::from(small), "": { "b": Bson::Null } }),
-        14 => Bson::String(format!("zero \0 {number}")),
-        _ => Bson::Symbol(format!("symbol {number}")),
-    }
-}
-
-/// Returns a value and an equal one of another type or form: one identity to the server, two to
-/// whoever compares bytes. Texts are equal only where a collation says so.
+/// Returns a number and an equal one of another type: one identity to the server, two to whoever
+/// compares bytes.
 pub(super) fn equal_ids(random: &mut Random, space: u32) -> (Bson, Bson) {
     let number = i32::try_from(random.below(space)).expect("spaces are small");
-    let of_form = |form: u32| match form % 4 {
+    let of_type = |kind: u32| match kind % 3 {
         0 => Bson::Int32(number),
         1 => Bson::Int64(number.into()),
-        // The other zero.
-        2 if number == 0 => Bson::Double(-0.0),
-        2 => Bson::Double(number.into()),
-        _ => decimal(&format!("{number}.00")),
+        _ => Bson::Double(number.into()),
     };
-    let first = random.below(4);
-    let (one, other) = (of_form(first), of_form(first + 1 + random.below(3)));
-    let within = |value: Bson| Bson::Document(doc! { "a": value, "b": [1, "x"] });
-    match random.below(6) {
-        0 => (within(one), within(other)),
-        1 => {
-            let text = format!("id {number} ☕");
-            (text.to_uppercase().into(), text.into())
-        }
-        _ => (one, other),
-    }
-}
-
-fn decimal(text: &str) -> Bson {
-    let number = text.parse::<Decimal128>();
-    Bson::Decimal128(number.expect("a number that the standard allows"))
-}
-
-/// Returns text of this length that hardly any two draws have in common, and that packs well.
-pub(super) fn long_text(random: &mut Random, length: usize) -> String {
-    let piece = random.token(1_000);
-    let mut text = piece.repeat(length / piece.len() + 1);
-    text.truncate(length);
-    text
+    let first = random.below(3);
+    (of_type(first), of_type(first + 1 + random.below(2)))
 }
 
 /// Returns the members of a document without its identity.

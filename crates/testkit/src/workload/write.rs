@@ -186,9 +186,6 @@ impl Writer {
 
     /// Writes to the time series that always stays, whose buckets change while they are open.
     async fn measure(&mut self) -> Went {
-        if self.random.below(8) == 0 {
-            return self.forget_a_sensor().await;
-        }
         let now = DateTime::now().timestamp_millis();
         let random = &mut self.random;
         let documents: Vec<Document> = (0..1 + random.below(10))
@@ -198,18 +195,6 @@ impl Writer {
             })
             .collect();
         let command = doc! { "insert": "series", "documents": documents };
-        self.send(STEADY_DATABASE, command).await
-    }
-
-    /// Deletes or renames all that a sensor measured: whole buckets, by their `meta`.
-    async fn forget_a_sensor(&mut self) -> Went {
-        let query = doc! { "sensor": self.random.int(4) };
-        let command = if self.random.below(2) == 0 {
-            doc! { "delete": "series", "deletes": [{ "q": query, "limit": 0 }] }
-        } else {
-            let set = doc! { "$set": { "sensor": self.random.int(4) } };
-            doc! { "update": "series", "updates": [{ "q": query, "u": set, "multi": true }] }
-        };
         self.send(STEADY_DATABASE, command).await
     }
 

@@ -19,9 +19,6 @@ const NAMES: [&str; 6] = ["c0", "c1", "c2", "c.3", "ç4", CLUSTERED];
 /// The one of them that is always created clustered. It is never made capped: the server does
 /// that, but refuses to create such a collection (code 6127800).
 pub(super) const CLUSTERED: &str = "k5";
-/// Large operations of one writer at most: each kind of them once, so that servers with little
-/// memory are not kept busy with them.
-const LARGE_MAX: u32 = 4;
 /// Collections that always stay and hold ordinary documents, in the database `steady`.
 pub(super) const STEADY: [&str; 5] = ["plain", "indexed", "clustered", "expiring", "versions"];
 /// The database whose collections always stay.
@@ -48,9 +45,6 @@ pub(super) struct Writer {
     /// How many identities there are per collection.
     pub(super) space: u32,
     catalog_per_mille: u32,
-    large_per_mille: u32,
-    /// Large operations that are left.
-    pub(super) large_left: u32,
     report: WorkloadReport,
 }
 
@@ -93,8 +87,6 @@ impl Writer {
             random: Random::new(options.seed ^ (u64::from(number) << 32)),
             space: options.documents.max(1) * 2,
             catalog_per_mille: options.catalog_per_mille,
-            large_per_mille: options.large_per_mille,
-            large_left: LARGE_MAX,
             report: WorkloadReport::default(),
         })
     }
@@ -122,8 +114,6 @@ impl Writer {
     async fn operation(&mut self) -> (&'static str, Went) {
         if self.random.below(1_000) < self.catalog_per_mille {
             self.change_shape().await
-        } else if self.large_left > 0 && self.random.below(1_000) < self.large_per_mille {
-            self.write_large().await
         } else if self.random.below(8) == 0 {
             self.transact().await
         } else {

@@ -13,7 +13,6 @@ async fn every_kind_of_operation_is_done_and_then_nothing_changes() {
     let options = WorkloadOptions {
         operations: 3_000,
         catalog_per_mille: 150,
-        large_per_mille: 6,
         ..WorkloadOptions::new(5)
     };
     let workload = Workload::start(&server.uri(), options).await.unwrap();
@@ -35,12 +34,8 @@ async fn every_kind_of_operation_is_done_and_then_nothing_changes() {
         "drop index",
         "equal identity",
         "find and modify",
-        "huge document",
-        "huge document grown",
         "insert",
         "insert many",
-        "large ones deleted",
-        "large transaction",
         "log",
         "long transaction",
         "measure",
