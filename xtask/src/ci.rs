@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 
+use crate::test_report::TestReport;
 use crate::{shell, tidy};
 
 /// Runs everything; the first failure ends it.
@@ -60,68 +61,35 @@ fn lints() -> anyhow::Result<()> {
 /// Runs all tests of the workspace and returns how many passed.
 fn tests() -> anyhow::Result<u64> {
     let mut cargo = shell::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
-    let counts = run_counting(&mut cargo)?;
-    ensure!(counts.failed == 0, "{} tests failed", counts.failed);
+    let report = run_reported(&mut cargo)?;
+    ensure!(report.failed == 0, "{report}");
     ensure!(
-        counts.left_out == 0,
+        report.left_out == 0,
         "{} tests were ignored or filtered out",
-        counts.left_out
+        report.left_out
     );
-    ensure!(counts.passed > 0, "no test was run");
-    Ok(counts.passed)
+    ensure!(report.passed > 0, "no test was run");
+    Ok(report.passed)
 }
 
-/// What the closing lines of the test runner say, added up.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Counts {
-    passed: u64,
-    failed: u64,
-    left_out: u64,
-}
-
-/// Runs a test command, shows what it prints, and adds up its closing lines.
-fn run_counting(command: &mut Command) -> anyhow::Result<Counts> {
+/// Runs a test command, shows what it prints, and returns what that says.
+fn run_reported(command: &mut Command) -> anyhow::Result<TestReport> {
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
         .context("start the tests")?;
     let stdout = child.stdout.take().context("read what the tests print")?;
-    let mut counts = Counts::default();
+    let mut report = TestReport::default();
     for line in BufReader::new(stdout).lines() {
         let line = line.context("read what the tests print")?;
         say(&line);
-        counts.add(&line);
+        report.add(&line);
     }
     let status = child.wait().context("wait for the tests")?;
-    if !status.success() && counts.failed == 0 {
+    if !status.success() && report.failed == 0 {
         bail!("the tests ended with {status}");
     }
-    Ok(counts)
-}
-
-impl Counts {
-    /// Adds a line like `test result: ok. 5 passed; 0 failed; 0 ignored; 0 measured; 0 filtered
-    /// out; finished in 2.56s`; other lines change nothing.
-    fn add(&mut self, line: &str) {
-        let Some(result) = line.strip_prefix("test result: ") else {
-            return;
-        };
-        let (_, counts) = result.split_once(". ").unwrap_or_default();
-        for count in counts.split("; ") {
-            let Some((number, what)) = count.split_once(' ') else {
-                continue;
-            };
-            let Ok(number) = number.parse::<u64>() else {
-                continue;
-            };
-            match what {
-                "passed" => self.passed += number,
-                "failed" => self.failed += number,
-                "ignored" | "filtered out" => self.left_out += number,
-                _ => {}
-            }
-        }
-    }
+    Ok(report)
 }
 
 /// Checks that committed files which a command generates are what it generates now.
@@ -149,31 +117,10 @@ fn generated_files() -> anyhow::Result<()> {
 /// Runs the demonstration in a folder of its own; it fails unless every step was proved.
 fn demonstration() -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("make a folder")?;
-    let own = std::env::current_exe().context("find this program")?;
-    let mut demo = Command::new(own);
+    // Not by the path of this program: the tests have built another in its place by now.
+    let line = ["run", "--quiet", "--locked", "--package", "xtask", "--"];
+    let mut demo = shell::cargo(&line);
     demo.args(["demo", "--exit", "--folder"])
         .arg(folder.path().join("demo"));
     shell::run(&mut demo)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn closing_lines_are_added_up() {
-        let mut counts = Counts::default();
-        counts.add("running 3 tests");
-        counts.add("test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 4 filtered out; x");
-        counts
-            .add("test result: FAILED. 1 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out");
-        assert_eq!(
-            counts,
-            Counts {
-                passed: 3,
-                failed: 3,
-                left_out: 5
-            }
-        );
-    }
 }

@@ -8,7 +8,10 @@ mod demo;
 mod http;
 mod service;
 mod shell;
+mod test_report;
 mod tidy;
+
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -35,12 +38,20 @@ enum Command {
     Bench(bench::Options),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
         Command::Ci => ci::run(),
         Command::Tidy => tidy::run(),
         Command::Demo(options) => block_on(demo::run(options)),
         Command::Bench(options) => block_on(bench::run(options)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reasons alone: a backtrace of this program would push them out of sight.
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 
