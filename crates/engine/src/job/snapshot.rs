@@ -267,17 +267,7 @@ impl Work<'_> {
                 })?
             }
         };
-        let read = self.counter.progress();
-        let cost = SnapshotCost {
-            way,
-            reason,
-            documents_read: read.documents,
-            size_bytes_read: read.size_bytes,
-            documents_stored: manifest.totals.documents_new.unwrap_or_default(),
-            documents_shared: manifest.totals.documents_shared.unwrap_or_default(),
-            scanned_at: Some(scanned_at),
-        };
-        Ok(self.taken(&manifest, cost))
+        Ok(self.taken(&manifest, way, reason, scanned_at))
     }
 
     /// Returns when what a pass does not read again was last read.
@@ -334,7 +324,24 @@ impl Work<'_> {
         })
     }
 
-    fn taken(&self, manifest: &Manifest, cost: SnapshotCost) -> Taken {
+    /// Says what a snapshot became and what it cost.
+    fn taken(
+        &self,
+        manifest: &Manifest,
+        way: SnapshotWay,
+        reason: Option<String>,
+        scanned_at: Timestamp,
+    ) -> Taken {
+        let read = self.counter.progress();
+        let cost = SnapshotCost {
+            way,
+            reason,
+            documents_read: read.documents,
+            size_bytes_read: read.size_bytes,
+            documents_stored: manifest.totals.documents_new.unwrap_or_default(),
+            documents_shared: manifest.totals.documents_shared.unwrap_or_default(),
+            scanned_at: Some(scanned_at),
+        };
         Taken {
             version: self.description.version.text.clone(),
             outcome: outcome(manifest, Some(cost)),

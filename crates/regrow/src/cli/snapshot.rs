@@ -168,7 +168,7 @@ fn facts(snapshot: &Snapshot) -> Facts {
 /// Says how the documents were come by, and why not with less work.
 fn way_in_words(way: SnapshotWay, snapshot: &Snapshot) -> String {
     let words = match way {
-        SnapshotWay::Scan => "scan: every collection was read whole",
+        SnapshotWay::Scan => "scan: collections were read whole",
         SnapshotWay::Follow => "follow: what changed since the snapshot before was read",
         SnapshotWay::Converge => "converge: read over a longer time, then what changed meanwhile",
     };

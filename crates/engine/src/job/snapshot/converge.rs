@@ -8,7 +8,7 @@
 //! pass at one time during which a collection was dropped: what it has read is kept, and the next
 //! one, at a later time, reads what was written since and what was left out, if it is still there.
 
-use model::{SnapshotCost, SnapshotWay, Timestamp};
+use model::{SnapshotWay, Timestamp};
 use mongo::{Changes, ResumePoint, SourceSnapshot};
 use vault::{Checkpoint, Held, Manifest};
 
@@ -76,7 +76,7 @@ impl Work<'_> {
             .await?;
         let scanned_at = approach.scanned_at;
         let manifest = self.close_in(before, approach).await?;
-        Ok(self.converged(&manifest, scanned_at, reason))
+        Ok(self.taken(&manifest, SnapshotWay::Converge, reason, scanned_at))
     }
 
     /// Reads at one time what passes so far lack, as often as that takes.
@@ -176,24 +176,5 @@ impl Work<'_> {
         }
         source.finish().await?;
         Ok(Exact::Whole(Box::new(writer.commit(header).await?)))
-    }
-
-    fn converged(
-        &self,
-        manifest: &Manifest,
-        scanned_at: Timestamp,
-        reason: Option<String>,
-    ) -> Taken {
-        let read = self.counter.progress();
-        let cost = SnapshotCost {
-            way: SnapshotWay::Converge,
-            reason,
-            documents_read: read.documents,
-            size_bytes_read: read.size_bytes,
-            documents_stored: manifest.totals.documents_new.unwrap_or_default(),
-            documents_shared: manifest.totals.documents_shared.unwrap_or_default(),
-            scanned_at: Some(scanned_at),
-        };
-        self.taken(manifest, cost)
     }
 }
