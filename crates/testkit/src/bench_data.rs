@@ -47,6 +47,15 @@ pub enum BenchChange {
     Append,
 }
 
+/// How many documents a change concerns, and which of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Share {
+    /// One document in so many.
+    pub one_in: u64,
+    /// Counts uniform changes: up to `one_in` of them concern others each time.
+    pub turn: u32,
+}
+
 /// What was loaded.
 #[derive(Clone, Copy, Debug)]
 pub struct BenchLoaded {
@@ -57,8 +66,7 @@ pub struct BenchLoaded {
 }
 
 impl BenchData {
-    /// Loads the documents into collections `c0`, `c1` and so on of a database, and waits until
-    /// they are on the server's disk.
+    /// Loads the documents into collections `c0`, `c1` and so on of a database.
     pub async fn load(self, client: &Client, database: &str) -> anyhow::Result<BenchLoaded> {
         let (next, size) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let mut writers = tokio::task::JoinSet::new();
@@ -70,34 +78,28 @@ impl BenchData {
         while let Some(written) = writers.join_next().await {
             documents += written.context("a writer ended early")??;
         }
-        let sync = doc! { "fsync": 1 };
-        client
-            .database("admin")
-            .run_command(sync)
-            .await
-            .context("flush the server")?;
         Ok(BenchLoaded {
             documents,
             size_bytes: size.load(Ordering::Relaxed),
         })
     }
 
-    /// Changes one in `one_in` of the documents that [`BenchData::load`] has loaded.
+    /// Changes `share` of the documents that [`BenchData::load`] has loaded.
     pub async fn change(
         self,
         client: &Client,
         database: &str,
         loaded: BenchLoaded,
         change: BenchChange,
-        one_in: u64,
+        share: Share,
     ) -> anyhow::Result<()> {
         let database = client.database(database);
-        let count = loaded.documents / one_in;
+        let count = loaded.documents / share.one_in;
         let query = match change {
             BenchChange::Append => return self.append(&database, loaded, count).await,
             BenchChange::Uniform => {
-                let each = i64::try_from(one_in).context("a share is small")?;
-                doc! { "number": { "$mod": [each, 7 % each] } }
+                let each = i64::try_from(share.one_in).context("a share is small")?;
+                doc! { "number": { "$mod": [each, i64::from(share.turn) % each] } }
             }
             BenchChange::Recent => {
                 let first = i64::try_from(loaded.documents - count).context("a count is small")?;

@@ -17,7 +17,7 @@ pub mod sample;
 mod wait;
 pub mod workload;
 
-pub use bench_data::{BenchChange, BenchData, BenchLoaded};
+pub use bench_data::{BenchChange, BenchData, BenchLoaded, Share};
 pub use find::{MongodSource, cache_dir, find_mongod, on_path};
 pub use owned_child::OwnedChild;
 pub use real_mongo::{RealMongo, RealMongoBuilder};

@@ -244,6 +244,15 @@ impl RealMongo {
         Ok(())
     }
 
+    /// Makes the server write what it has still to write, so that nobody is kept waiting for it, or
+    /// is charged for it, who comes next.
+    pub async fn settle(&self) -> anyhow::Result<()> {
+        let admin = self.client().await?.database("admin");
+        let answer = admin.run_command(doc! { "fsync": 1 }).await;
+        answer.context("flush the server")?;
+        Ok(())
+    }
+
     /// Returns a new client of a user of the database `admin`.
     pub async fn client_as(&self, user: &str, password: &str) -> anyhow::Result<Client> {
         self.client_of(&self.uri_as(user, password), false).await

@@ -2,11 +2,12 @@
 //! putting back, drills, looking into snapshots. Others run between, each beside what it is
 //! compared with.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
-use testkit::{BenchChange, BenchData, BenchLoaded, RealMongo};
+use testkit::{BenchChange, BenchData, BenchLoaded, RealMongo, Share};
 
 use super::meter::cpu_ms;
 use super::tools::{Others, Stock, Taken};
@@ -35,6 +36,8 @@ pub(super) struct Series<'a> {
     pub(super) loaded: BenchLoaded,
     /// What tells this data set from others in the figures.
     pub(super) label: String,
+    /// How many changes were made.
+    pub(super) changes: Cell<u32>,
 }
 
 impl Series<'_> {
@@ -51,7 +54,7 @@ impl Series<'_> {
         let (first, seconds) = self.snapshot("first_snapshot").await?;
         let dumps = others.dump().await?;
         self.ratios("first_snapshot", seconds, &dumps);
-        let last = self.later_snapshots(&dumps).await?;
+        let mut last = self.later_snapshots(&dumps).await?;
         self.find(&last).await?;
         // Nothing is to be put back, so that all of it is comparing.
         let whole = ["--mode", "rewind", "--read-whole"];
@@ -63,6 +66,8 @@ impl Series<'_> {
         ] {
             self.change(change, ONE_IN).await?;
             rewound.push((figure, self.restore(figure, &last, "rewind").await?));
+            // A rewind follows the history since its snapshot: this one's must not be in the next.
+            (last, _) = self.snapshot("next_snapshot_after_rewind").await?;
         }
         self.drill().await?;
         let loads = others.load().await?;
@@ -129,10 +134,13 @@ impl Series<'_> {
         Ok(())
     }
 
+    /// Changes documents that no change of the same kind has changed before, where it can be.
     async fn change(&self, change: BenchChange, one_in: u64) -> anyhow::Result<()> {
         let client = self.mongo.client().await?;
+        let turn = self.changes.replace(self.changes.get() + 1);
+        let share = Share { one_in, turn };
         self.data
-            .change(&client, DATABASE, self.loaded, change, one_in)
+            .change(&client, DATABASE, self.loaded, change, share)
             .await
     }
 
@@ -188,6 +196,7 @@ impl Series<'_> {
 
     /// Runs a command that waits for a job, and reports what both sides spent on it.
     async fn measured(&self, figure: &str, command: &[&str]) -> anyhow::Result<(Value, f64)> {
+        self.mongo.settle().await?;
         let server = self.mongo.pid().context("the server runs")?;
         let own = self.service.pid();
         let (server_before, own_before) = (cpu_ms(server)?, cpu_ms(own)?);

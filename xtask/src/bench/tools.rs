@@ -69,7 +69,7 @@ impl Others<'_> {
                 command
                     .args(["--quiet", "--uri", &uri, "--db", DATABASE, "--out"])
                     .arg(self.scratch.join(folder));
-                taken.push((figure, self.tool(figure, command.args(gzip))?));
+                taken.push((figure, self.tool(figure, command.args(gzip)).await?));
             }
             std::fs::remove_dir_all(self.scratch.join("gzip")).context("remove a dump")?;
         }
@@ -96,7 +96,7 @@ impl Others<'_> {
             command.args(["--numInsertionWorkersPerCollection", "4"]);
             let plain = self.scratch.join(STOCK);
             let figure = "mongorestore_drop";
-            taken.push((figure, self.tool(figure, command.arg(&plain))?));
+            taken.push((figure, self.tool(figure, command.arg(&plain)).await?));
             std::fs::remove_dir_all(plain).context("remove a dump")?;
         }
         let client = self.mongo.client().await?;
@@ -110,7 +110,8 @@ impl Others<'_> {
     }
 
     /// Runs a tool to its end; returns the seconds.
-    fn tool(&self, figure: &str, command: &mut Command) -> anyhow::Result<f64> {
+    async fn tool(&self, figure: &str, command: &mut Command) -> anyhow::Result<f64> {
+        self.mongo.settle().await?;
         let server = self.mongo.pid().context("the server runs")?;
         let before = (children_cpu_ms()?, cpu_ms(server)?);
         let started = Instant::now();
@@ -127,6 +128,7 @@ impl Others<'_> {
         figure: &str,
         work: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<(T, f64)> {
+        self.mongo.settle().await?;
         let server = self.mongo.pid().context("the server runs")?;
         let own = std::process::id();
         let before = (cpu_ms(own)?, cpu_ms(server)?);

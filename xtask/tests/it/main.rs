@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 
 /// Every figure of a run with one data set, and the member that is its number.
-const FIGURES: [(&str, &str); 25] = [
+const FIGURES: [(&str, &str); 26] = [
     ("load_by_driver", "mb_per_s"),
     ("first_snapshot", "own_cpu_ms_per_mb"),
     ("reference_dump", "seconds"),
@@ -24,6 +24,7 @@ const FIGURES: [(&str, &str); 25] = [
     ("find_by_filter_in_one_collection", "milliseconds"),
     ("verify", "mb_per_s"),
     ("rewind_1_percent_uniform", "own_seconds"),
+    ("next_snapshot_after_rewind", "stored_mb"),
     ("rewind_1_percent_recent", "own_seconds"),
     ("drill", "own_seconds"),
     ("reference_load", "mongod_cpu_ms_per_mb"),
