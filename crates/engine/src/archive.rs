@@ -16,6 +16,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use model::{Error, SnapshotId};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::io::ReaderStream;
 use vault::{CollectionManifest, Held, Manifest, ReadOptions, Repository};
 
@@ -24,13 +25,14 @@ use crate::scratch::BuiltArchive;
 use tarball::Tarball;
 
 /// Raised when the same snapshot would give other bytes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Most bytes of documents read ahead of the client.
 const READ_AHEAD_BYTES: usize = 4 << 20;
 
-/// Pieces waiting for the client; a piece is what one block compresses to.
-const PIECES_WAITING: usize = 4;
+/// Pieces of a megabyte that are being compressed or wait for the client: one download may keep so
+/// many cores busy.
+const PIECES_AT_A_TIME: usize = 4;
 
 /// Why a stream ended early.
 #[derive(Debug, thiserror::Error)]
@@ -136,19 +138,22 @@ impl Dump {
         self: Box<Self>,
         snapshot: SnapshotId,
     ) -> BoxStream<'static, Result<Bytes, std::io::Error>> {
-        let (sender, receiver) = mpsc::channel(PIECES_WAITING);
+        let (sender, receiver) = mpsc::channel(PIECES_AT_A_TIME);
         tokio::spawn(async move {
             match self.write(&sender).await {
                 Ok(()) | Err(StreamError::Gone) => {}
                 Err(error) => {
                     tracing::error!(snapshot.id = %snapshot, error = ?error,
                         "an archive broke off");
-                    let _ = sender.send(Err(std::io::Error::other(error))).await;
+                    let _ = sender.send(Piece::Failed(error)).await;
                 }
             }
         });
-        stream::unfold(receiver, |mut receiver| async move {
-            receiver.recv().await.map(|piece| (piece, receiver))
+        stream::unfold(Some(receiver), |receiver| async move {
+            let mut receiver = receiver?;
+            let piece = receiver.recv().await?.done().await;
+            let go_on = piece.is_ok().then_some(receiver);
+            Some((piece.map_err(std::io::Error::other), go_on))
         })
         .boxed()
     }
@@ -157,47 +162,42 @@ impl Dump {
         let mtime = self.manifest.created_at_ms / 1000;
         let mut tarball = Tarball::new(mtime);
         for file in std::mem::take(&mut self.small) {
-            tarball.begin(&file.path, file.content.len() as u64)?;
+            tarball.begin(&file.path, file.content.len() as u64);
             tarball.write(&file.content)?;
             tarball.end()?;
-            send(sender, tarball.take()).await?;
+            send_full(sender, &mut tarball).await?;
         }
         for collection in &self.manifest.collections {
             if let Some(path) = dump::data_path(collection) {
-                tarball.begin(&path, collection.bytes)?;
-                tarball = self.write_documents(collection, tarball, sender).await?;
+                tarball.begin(&path, collection.bytes);
+                self.write_documents(collection, &mut tarball, sender)
+                    .await?;
                 tarball.end()?;
             }
         }
-        send(sender, tarball.finish()?).await
+        for piece in tarball.finish() {
+            send(sender, piece).await?;
+        }
+        Ok(())
     }
 
     async fn write_documents(
         &self,
         collection: &CollectionManifest,
-        mut tarball: Tarball,
+        tarball: &mut Tarball,
         sender: &Sender,
-    ) -> Result<Tarball, StreamError> {
+    ) -> Result<(), StreamError> {
         let options = ReadOptions {
             read_ahead_bytes: READ_AHEAD_BYTES,
         };
         let mut blocks = Box::pin(self.repository.blocks(collection, options));
         let mut found = 0;
         while let Some(block) = blocks.next().await {
-            let block = block?;
-            // Compressing a block takes milliseconds: off the threads that answer requests.
-            let compressed = tokio::task::spawn_blocking(move || {
-                let mut written = 0;
-                for document in block.documents() {
-                    tarball.write(document)?;
-                    written += document.len() as u64;
-                }
-                Ok::<_, std::io::Error>((tarball, written))
-            });
-            let (returned, written) = compressed.await??;
-            tarball = returned;
-            found += written;
-            send(sender, tarball.take()).await?;
+            for document in block?.documents() {
+                tarball.write(document)?;
+                found += document.len() as u64;
+            }
+            send_full(sender, tarball).await?;
         }
         if found != collection.bytes {
             let namespace = namespace::namespace(collection);
@@ -207,18 +207,39 @@ impl Dump {
                 expected: collection.bytes,
             });
         }
-        Ok(tarball)
+        Ok(())
     }
 }
 
-type Sender = mpsc::Sender<Result<Bytes, std::io::Error>>;
+/// The next bytes of an archive, or why there are none.
+enum Piece {
+    Compressing(JoinHandle<std::io::Result<Vec<u8>>>),
+    Failed(StreamError),
+}
+
+type Sender = mpsc::Sender<Piece>;
+
+impl Piece {
+    async fn done(self) -> Result<Bytes, StreamError> {
+        match self {
+            Piece::Compressing(piece) => Ok(piece.await??.into()),
+            Piece::Failed(error) => Err(error),
+        }
+    }
+}
+
+/// Sends the pieces that are full.
+async fn send_full(sender: &Sender, tarball: &mut Tarball) -> Result<(), StreamError> {
+    while let Some(piece) = tarball.take() {
+        send(sender, piece).await?;
+    }
+    Ok(())
+}
 
 async fn send(sender: &Sender, piece: Vec<u8>) -> Result<(), StreamError> {
-    if piece.is_empty() {
-        return Ok(());
-    }
-    sender
-        .send(Ok(piece.into()))
-        .await
-        .map_err(|_| StreamError::Gone)
+    // Room comes first: it bounds how many are compressed at a time.
+    let room = sender.reserve().await.map_err(|_| StreamError::Gone)?;
+    let compressing = tokio::task::spawn_blocking(move || tarball::compress(&piece));
+    room.send(Piece::Compressing(compressing));
+    Ok(())
 }

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use model::{Consistency, Snapshot};
 
-use super::tarball::Tarball;
+use super::tarball::{Tarball, compress};
 
 const HOW_TO: &str = include_str!("DATA_FILES.txt");
 
-/// Bytes read and compressed at a time.
+/// Bytes read at a time.
 const PIECE_BYTES: usize = 1 << 20;
 
 /// What the note in the archive says about it.
@@ -49,7 +49,7 @@ pub(crate) fn pack(
     mut sink: impl FnMut(Vec<u8>) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut tarball = Tarball::new(contents.mtime);
-    tarball.begin("RESTORE.txt", contents.note.len() as u64)?;
+    tarball.begin("RESTORE.txt", contents.note.len() as u64);
     tarball.write(contents.note.as_bytes())?;
     tarball.end()?;
     let mut piece = vec![0; PIECE_BYTES];
@@ -57,18 +57,21 @@ pub(crate) fn pack(
         let mut file = File::open(data.join(&path))?;
         let name = path.to_str();
         let name = name.ok_or_else(|| io::Error::other("a data file's name is not UTF-8"))?;
-        tarball.begin(&format!("data/{name}"), file.metadata()?.len())?;
+        tarball.begin(&format!("data/{name}"), file.metadata()?.len());
         loop {
             let length = file.read(&mut piece)?;
             if length == 0 {
                 break;
             }
             tarball.write(&piece[..length])?;
-            sink(tarball.take())?;
+            while let Some(full) = tarball.take() {
+                sink(compress(&full)?)?;
+            }
         }
         tarball.end()?;
     }
-    sink(tarball.finish()?)
+    let last = tarball.finish();
+    last.iter().try_for_each(|piece| sink(compress(piece)?))
 }
 
 /// Returns the files to pack, relative to `data`, in the order of their names.

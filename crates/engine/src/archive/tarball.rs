@@ -1,10 +1,15 @@
-//! A gzip-compressed tar written piece by piece into memory, which is taken out as it fills.
+//! A tar written into memory, from which it is taken in pieces as it fills, and what each piece is
+//! compressed to: a gzip member of its own, so that pieces can be compressed side by side. One
+//! member behind the other is a gzip file (RFC 1952). Pieces depend on the archive's bytes alone,
+//! not on how these were written.
 
 use std::io::{self, Write};
 
-use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 use tar::{EntryType, Header};
+
+/// Bytes of the archive in one piece; all but the last have exactly so many.
+const PIECE_BYTES: usize = 1 << 20;
 
 const RECORD_BYTES: u64 = 512;
 
@@ -16,7 +21,7 @@ const PATH_BYTES_MAX: usize = 100;
 
 /// An archive under construction.
 pub(super) struct Tarball {
-    encoder: GzEncoder<Vec<u8>>,
+    plain: Vec<u8>,
     mtime: u64,
     /// Bytes of the present member not yet written.
     left: u64,
@@ -27,11 +32,8 @@ pub(super) struct Tarball {
 impl Tarball {
     /// Begins an archive whose members all carry `mtime`, in seconds since the epoch.
     pub(super) fn new(mtime: u64) -> Self {
-        let encoder = GzBuilder::new()
-            .mtime(0)
-            .write(Vec::new(), Compression::fast());
         Self {
-            encoder,
+            plain: Vec::new(),
             mtime,
             left: 0,
             padding: 0,
@@ -39,27 +41,29 @@ impl Tarball {
     }
 
     /// Begins a file of exactly `size` bytes.
-    pub(super) fn begin(&mut self, path: &str, size: u64) -> io::Result<()> {
+    pub(super) fn begin(&mut self, path: &str, size: u64) {
         if path.len() >= PATH_BYTES_MAX {
-            self.long_name(path)?;
+            self.long_name(path);
         }
         let cut = path.floor_char_boundary(PATH_BYTES_MAX - 1);
         let header = self.header(&path[..cut], EntryType::Regular, size);
-        self.encoder.write_all(header.as_bytes())?;
+        self.plain.extend_from_slice(header.as_bytes());
         self.left = size;
         self.padding = size.next_multiple_of(RECORD_BYTES) - size;
-        Ok(())
     }
 
     /// Writes a member that gives the next one its name, as GNU tar does.
-    fn long_name(&mut self, path: &str) -> io::Result<()> {
+    fn long_name(&mut self, path: &str) {
         let size = path.len() as u64 + 1;
         let header = self.header("././@LongLink", EntryType::GNULongName, size);
-        self.encoder.write_all(header.as_bytes())?;
-        self.encoder.write_all(path.as_bytes())?;
-        let zeros = size.next_multiple_of(RECORD_BYTES) - path.len() as u64;
-        io::copy(&mut io::Read::take(io::repeat(0), zeros), &mut self.encoder)?;
-        Ok(())
+        self.plain.extend_from_slice(header.as_bytes());
+        self.plain.extend_from_slice(path.as_bytes());
+        self.zeros(size.next_multiple_of(RECORD_BYTES) - path.len() as u64);
+    }
+
+    fn zeros(&mut self, count: u64) {
+        let count = usize::try_from(count).expect("less than two records are filled");
+        self.plain.resize(self.plain.len() + count, 0);
     }
 
     fn header(&self, name: &str, kind: EntryType, size: u64) -> Header {
@@ -80,7 +84,8 @@ impl Tarball {
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let left = self.left.checked_sub(bytes.len() as u64);
         self.left = left.ok_or_else(|| io::Error::other("a file is longer than announced"))?;
-        self.encoder.write_all(bytes)
+        self.plain.extend_from_slice(bytes);
+        Ok(())
     }
 
     /// Ends the file begun.
@@ -88,21 +93,81 @@ impl Tarball {
         if self.left != 0 {
             return Err(io::Error::other("a file is shorter than announced"));
         }
-        io::copy(
-            &mut io::Read::take(io::repeat(0), self.padding),
-            &mut self.encoder,
-        )?;
+        self.zeros(self.padding);
         Ok(())
     }
 
-    /// Takes what has been compressed so far.
-    pub(super) fn take(&mut self) -> Vec<u8> {
-        std::mem::take(self.encoder.get_mut())
+    /// Takes the next piece, once it is full.
+    pub(super) fn take(&mut self) -> Option<Vec<u8>> {
+        if self.plain.len() < PIECE_BYTES {
+            return None;
+        }
+        let rest = self.plain.split_off(PIECE_BYTES);
+        Some(std::mem::replace(&mut self.plain, rest))
     }
 
-    /// Ends the archive and takes the rest.
-    pub(super) fn finish(mut self) -> io::Result<Vec<u8>> {
-        self.encoder.write_all(&END)?;
-        self.encoder.finish()
+    /// Ends the archive and returns the pieces that are left.
+    pub(super) fn finish(mut self) -> Vec<Vec<u8>> {
+        self.plain.extend_from_slice(&END);
+        self.plain.chunks(PIECE_BYTES).map(<[u8]>::to_vec).collect()
+    }
+}
+
+/// Compresses a piece.
+pub(super) fn compress(piece: &[u8]) -> io::Result<Vec<u8>> {
+    let compressed = Vec::with_capacity(piece.len() / 2);
+    let mut member = GzBuilder::new()
+        .mtime(0)
+        .write(compressed, Compression::fast());
+    member.write_all(piece)?;
+    member.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use flate2::read::MultiGzDecoder;
+
+    use super::*;
+
+    /// Returns the pieces of an archive of one file that is written so many bytes at a time.
+    fn pieces(content: &[u8], at_a_time: usize) -> Vec<Vec<u8>> {
+        let mut tarball = Tarball::new(7);
+        let mut pieces = Vec::new();
+        tarball.begin("file", content.len() as u64);
+        for part in content.chunks(at_a_time) {
+            tarball.write(part).unwrap();
+            pieces.extend(std::iter::from_fn(|| tarball.take()));
+        }
+        tarball.end().unwrap();
+        pieces.extend(tarball.finish());
+        pieces
+    }
+
+    #[test]
+    fn pieces_follow_from_the_content_alone_and_are_one_archive() {
+        let content: Vec<u8> = (0..=250).cycle().take(3 * PIECE_BYTES + 100).collect();
+        let all = pieces(&content, 1_000);
+        assert_eq!(all, pieces(&content, 2 * PIECE_BYTES));
+        assert_eq!(all.len(), 4);
+        let mut archive = Vec::new();
+        for piece in &all {
+            archive.extend(compress(piece).unwrap());
+        }
+        let mut found = Vec::new();
+        let mut archive = tar::Archive::new(MultiGzDecoder::new(&archive[..]));
+        let mut file = archive.entries().unwrap().next().unwrap().unwrap();
+        file.read_to_end(&mut found).unwrap();
+        assert!(found == content, "the file is not what was written");
+    }
+
+    #[test]
+    fn a_file_of_another_length_is_an_error() {
+        let mut tarball = Tarball::new(7);
+        tarball.begin("file", 3);
+        tarball.write(b"ab").unwrap();
+        assert!(tarball.end().is_err());
+        assert!(tarball.write(b"cd").is_err());
     }
 }

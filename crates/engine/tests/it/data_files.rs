@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use futures::TryStreamExt;
 use model::{DownloadFormat, Error, RestoreJob, Snapshot, Status, Tier};
 use testkit::sample::{self, SampleOptions};
@@ -56,7 +56,7 @@ async fn a_server_starts_on_them_and_has_what_the_source_had() -> anyhow::Result
     let archive = fetch(&world, &token).await?;
 
     let folder = tempfile::tempdir()?;
-    tar::Archive::new(GzDecoder::new(&archive[..])).unpack(folder.path())?;
+    tar::Archive::new(MultiGzDecoder::new(&archive[..])).unpack(folder.path())?;
     let note = std::fs::read_to_string(folder.path().join("RESTORE.txt"))?;
     assert!(
         note.contains("mongod --dbpath data") && !note.contains("{time}"),
@@ -175,7 +175,7 @@ async fn expired_documents_are_in_drills_and_in_archives() -> anyhow::Result<()>
     let token = token(&world, &job).expect("a built archive has a link");
     let archive = fetch(&world, &token).await?;
     let folder = tempfile::tempdir()?;
-    tar::Archive::new(GzDecoder::new(&archive[..])).unpack(folder.path())?;
+    tar::Archive::new(MultiGzDecoder::new(&archive[..])).unpack(folder.path())?;
     let moved = folder.path().join("server");
     std::fs::create_dir(&moved)?;
     std::fs::rename(folder.path().join("data"), moved.join("db"))?;

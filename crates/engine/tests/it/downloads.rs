@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use futures::TryStreamExt;
 use model::{Error, Status, Tier};
 use testkit::RealMongo;
@@ -23,7 +23,7 @@ async fn fetch(world: &World, token: &str) -> anyhow::Result<Vec<u8>> {
 
 fn members(archive: &[u8]) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let mut members = BTreeMap::new();
-    for entry in tar::Archive::new(GzDecoder::new(archive)).entries()? {
+    for entry in tar::Archive::new(MultiGzDecoder::new(archive)).entries()? {
         let mut entry = entry?;
         let path = entry.path()?.to_string_lossy().into_owned();
         let mut content = Vec::new();

@@ -46,7 +46,7 @@ async fn a_link_needs_no_key_and_gives_an_archive() {
     let entity_tag = response.headers()["etag"].clone();
     let first = response.bytes().await.unwrap();
     let mut unpacked = Vec::new();
-    flate2::read::GzDecoder::new(&first[..])
+    flate2::read::MultiGzDecoder::new(&first[..])
         .read_to_end(&mut unpacked)
         .unwrap();
     assert!(unpacked.windows(11).any(|window| window == b"RESTORE.txt"));
