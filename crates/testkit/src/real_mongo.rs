@@ -41,9 +41,19 @@ pub struct RealMongoBuilder {
     auth: bool,
     folder: Option<PathBuf>,
     port: Option<u16>,
-    cache_gb: Option<f64>,
+    cache: CacheSize,
     oplog_mb: Option<u32>,
     args: Vec<String>,
+}
+
+/// How much memory the server takes for its cache.
+#[derive(Clone, Copy, Debug, Default)]
+enum CacheSize {
+    /// Many servers run side by side in tests.
+    #[default]
+    Small,
+    Gb(f64),
+    AsItComes,
 }
 
 impl RealMongoBuilder {
@@ -67,7 +77,13 @@ impl RealMongoBuilder {
 
     /// Sets the size of the server's own cache in GB; 0.25 otherwise.
     pub fn cache_gb(mut self, cache_gb: f64) -> Self {
-        self.cache_gb = Some(cache_gb);
+        self.cache = CacheSize::Gb(cache_gb);
+        self
+    }
+
+    /// Leaves the size of the cache to the server: half of the machine's memory.
+    pub fn cache_as_it_comes(mut self) -> Self {
+        self.cache = CacheSize::AsItComes;
         self
     }
 
@@ -374,10 +390,14 @@ impl RealMongo {
         add("--logpath", self.folder.join("mongod.log").into());
         add("--port", self.port.to_string().into());
         add("--bind_ip", "127.0.0.1".into());
-        add(
-            "--wiredTigerCacheSizeGB",
-            self.how.cache_gb.unwrap_or(0.25).to_string().into(),
-        );
+        let cache_gb = match self.how.cache {
+            CacheSize::Small => Some(0.25),
+            CacheSize::Gb(size) => Some(size),
+            CacheSize::AsItComes => None,
+        };
+        if let Some(size) = cache_gb {
+            add("--wiredTigerCacheSizeGB", size.to_string().into());
+        }
         add(
             "--setParameter",
             "diagnosticDataCollectionEnabled=false".into(),

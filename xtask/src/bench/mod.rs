@@ -30,9 +30,8 @@ const DATABASE: &str = "bench";
 const OTHER_SIZES: [u64; 2] = [200, 100_000];
 /// The larger data set is so many times the smaller, and has the same change made to it.
 const TIMES: u64 = 10;
-/// How much the server keeps in memory: all documents, and at least so many GB.
-const CACHE_OF_DATA: f64 = 1.25;
-const CACHE_GB_MIN: f64 = 1.5;
+/// The server's history: more than any series writes between two snapshots.
+const OPLOG_MB: u32 = 2_000;
 /// What the list requests need: a cluster with a restore job.
 const TINY_BYTES: u64 = 1_000_000;
 
@@ -146,8 +145,8 @@ async fn with_data(
     what: What,
 ) -> anyhow::Result<()> {
     let scratch = tempfile::Builder::new().prefix("regrow-bench-").tempdir()?;
-    let cache_gb = CACHE_GB_MIN.max(in_mb(data.size_bytes) / 1_000.0 * CACHE_OF_DATA);
-    let mongo = RealMongo::replica_set().cache_gb(cache_gb).oplog_mb(1_000);
+    let mongo = RealMongo::replica_set().cache_as_it_comes();
+    let mongo = mongo.oplog_mb(OPLOG_MB);
     let mongo = mongo.start().await?;
     let client = mongo.client().await?;
     let started = Instant::now();

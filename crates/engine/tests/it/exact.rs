@@ -165,6 +165,7 @@ async fn every_way_gives_what_the_server_had_at_that_time() -> anyhow::Result<()
         let before = part_of_a_test(seed + done, part, &source, &target, takers).await;
         takers = before.with_context(|| format!("REGROW_SEED={seed}, after {done} rounds"))?;
         done += part;
+        eprintln!("{done} rounds held");
     }
     for taker in &takers {
         let (ways, tally) = (&taker.ways, taker.kept.tally);
