@@ -153,7 +153,9 @@ async fn every_way_gives_what_the_server_had_at_that_time() -> anyhow::Result<()
         .cache_gb(1.0)
         .oplog_mb(OPLOG_MB)
         .snapshot_window_seconds(WINDOW_SECONDS);
-    let (source, target) = tokio::join!(source.start(), RealMongo::replica_set().start());
+    // What is due in an older snapshot would be deleted as soon as it is restored.
+    let target = RealMongo::replica_set().parameter("ttlMonitorEnabled", false);
+    let (source, target) = tokio::join!(source.start(), target.start());
     let (source, target) = (source?, target?);
     let mut takers = Vec::new();
     for (number, way) in (1..).zip(WAYS) {
