@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
-use bson::{Document, RawDocumentBuf, doc};
+use bson::{Bson, Document, RawDocumentBuf, doc};
 use futures::TryStreamExt;
 use mongodb::{Client, Database};
 use sha2::{Digest, Sha256};
@@ -163,7 +163,18 @@ async fn indexes(database: &Database, collection: &str) -> anyhow::Result<Vec<Do
     let cursor = cursor.with_context(|| format!("list the indexes of {collection:?}"))?;
     let mut indexes: Vec<Document> = cursor.try_collect().await?;
     indexes.sort_by_key(|index| index.get_str("name").unwrap_or_default().to_owned());
+    indexes.iter_mut().for_each(order_original_spec);
     Ok(indexes)
+}
+
+/// Puts the members of an `originalSpec` in order. An index of a time series' buckets keeps the
+/// words that it was made with, in the order in which they came; the time series itself lists `v`
+/// first whatever it was (seen on 6.0.5), so that nobody else can know.
+fn order_original_spec(index: &mut Document) {
+    if let Ok(spec) = index.get_document_mut("originalSpec") {
+        let ordered: BTreeMap<String, Bson> = std::mem::take(spec).into_iter().collect();
+        spec.extend(ordered);
+    }
 }
 
 async fn user_databases(client: &Client) -> anyhow::Result<Vec<String>> {
@@ -203,4 +214,22 @@ fn differences(of: &str, left: &PerCollection, right: &PerCollection) -> Vec<Str
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_order_of_an_original_spec_is_passed_over() {
+        let made = |spec: Document| {
+            let mut index = doc! { "v": 2, "key": { "b": 1, "a": 1 }, "originalSpec": spec };
+            order_original_spec(&mut index);
+            format!("{index:?}")
+        };
+        let first = made(doc! { "v": 2, "key": { "b": 1, "a": 1 } });
+        assert_eq!(made(doc! { "key": { "b": 1, "a": 1 }, "v": 2 }), first);
+        assert_ne!(made(doc! { "key": { "a": 1, "b": 1 }, "v": 2 }), first);
+        assert_ne!(made(doc! { "key": { "b": 1, "a": 1 }, "v": 1 }), first);
+    }
 }
