@@ -152,23 +152,34 @@ pub(crate) async fn list(repository: &Inner) -> Result<Present, Error> {
     Ok(present)
 }
 
+/// How often another number is tried for a checkpoint whose number is taken.
+const NUMBERS_TRIED: u32 = 8;
+
 /// Numbers a checkpoint, makes it durable, and then deletes those before it. What cannot be deleted
 /// goes with the next one.
+///
+/// One whose writer was broken off may still appear: then this one gets the number behind it.
 pub(crate) async fn put(
     repository: &Inner,
     checkpoint: &mut Checkpoint,
     level: i32,
 ) -> Result<(), Error> {
     let id = checkpoint.snapshot;
-    let before = list(repository).await?.numbers.remove(&id);
-    let before = before.unwrap_or_default();
-    let number = before.last().copied().unwrap_or(0).checked_add(1);
-    checkpoint.number = number.ok_or_else(|| Error::invalid("too many checkpoints"))?;
-    let object = checkpoint.seal(&repository.sealing_root, level)?;
-    let name = object_name(id, checkpoint.number);
-    repository.store.put_new(&name, vec![object]).await?;
-    for number in before {
-        delete(repository, &object_name(id, number)).await;
+    for tried in 1.. {
+        let before = list(repository).await?.numbers.remove(&id);
+        let before = before.unwrap_or_default();
+        let number = before.last().copied().unwrap_or(0).checked_add(1);
+        checkpoint.number = number.ok_or_else(|| Error::invalid("too many checkpoints"))?;
+        let object = checkpoint.seal(&repository.sealing_root, level)?;
+        let name = object_name(id, checkpoint.number);
+        match repository.store.put_new(&name, vec![object]).await {
+            Err(Error::Exists { .. }) if tried < NUMBERS_TRIED => continue,
+            put => put?,
+        }
+        for number in before {
+            delete(repository, &object_name(id, number)).await;
+        }
+        break;
     }
     Ok(())
 }

@@ -413,6 +413,24 @@ async fn of_two_checkpoints_the_newer_one_is_used_and_a_damaged_one_gives_way() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_whose_number_was_taken_meanwhile_gets_the_next_one() {
+    let inner = Arc::new(InMemory::new());
+    let faulty = Faulty::new(inner.clone(), Fault::Hiccup, i64::MAX);
+    let repository = Repository::create(store(faulty.clone()), &key())
+        .await
+        .unwrap();
+    let writer = attempt(&repository, 2, None).await;
+    let first = writer.checkpoint(checkpoint_header(2)).await.unwrap();
+    // As if the first one were still being put by an attempt that was broken off.
+    faulty.list_nothing_once();
+    let second = writer.checkpoint(checkpoint_header(2)).await.unwrap();
+    assert_eq!((first.number, second.number), (1, 2));
+    let names: Vec<String> = objects(&inner, "checkpoints").await.into_keys().collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    assert!(names[0].ends_with(".2"), "{names:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_that_cannot_be_read_is_named_and_costs_the_resume_alone() {
     let (inner, repository, name) = broken_off().await;
     let whole = get(&inner, &name).await;

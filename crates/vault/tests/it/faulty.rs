@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -42,6 +42,7 @@ pub(crate) struct Faulty {
     /// Bytes that were asked for.
     pub(crate) bytes_read: AtomicU64,
     gate: Semaphore,
+    lists_nothing: AtomicBool,
 }
 
 impl Faulty {
@@ -54,6 +55,7 @@ impl Faulty {
             writes: AtomicU64::new(0),
             bytes_read: AtomicU64::new(0),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            lists_nothing: AtomicBool::new(false),
         })
     }
 
@@ -66,6 +68,11 @@ impl Faulty {
 
     pub(crate) fn release(&self) {
         self.gate.add_permits(1 << 20);
+    }
+
+    /// Lists nothing the next time, as if all of it were put just after.
+    pub(crate) fn list_nothing_once(&self) {
+        self.lists_nothing.store(true, Ordering::SeqCst);
     }
 
     fn is_dead(&self) -> bool {
@@ -174,6 +181,9 @@ impl ObjectStore for Faulty {
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         match self.alive() {
+            Ok(()) if self.lists_nothing.swap(false, Ordering::SeqCst) => {
+                futures::stream::empty().boxed()
+            }
             Ok(()) => self.inner.list(prefix),
             Err(error) => futures::stream::once(async { Err(error) }).boxed(),
         }
