@@ -17,6 +17,7 @@ use futures::{Stream, TryStreamExt};
 use crate::block;
 use crate::error::Error;
 use crate::fetch::{Piece, ReadCounter, fetch};
+use crate::frame::ObjectSeal;
 use crate::id::PackId;
 use crate::manifest::CollectionManifest;
 use crate::page::BlockReference;
@@ -198,13 +199,12 @@ impl Comparison {
             }
         }
         let differing = self.differing.clone();
-        let open = move |repository: &Inner,
-                         piece: Piece<(bool, u32, Range<u32>)>,
-                         sealed: Vec<u8>| {
+        type Wanted = Piece<(bool, u32, Range<u32>)>;
+        let open = move |_: &Inner, seal: &ObjectSeal, piece: Wanted, sealed: Vec<u8>| {
             let (is_second, block, strips) = piece.what;
             let stretches = differing.block(is_second, block);
             let of_strips = stretches.block.strips().documents(&strips);
-            let sidecar = open_strips(repository, piece.pack, &stretches.block, strips, &sealed)?;
+            let sidecar = open_strips(seal, &stretches.block, strips, &sealed)?;
             let live = stretches.live.iter();
             let live = live.flat_map(|r| r.start.max(of_strips.start)..r.end.min(of_strips.end));
             let keys = live.map(|ordinal| {
@@ -352,12 +352,11 @@ async fn read(
         length: u64::from(wanted.0.length),
         what: wanted,
     });
-    let open = |repository: &Inner, piece: Piece<Wanted>, sealed: Vec<u8>| {
+    let open = |repository: &Inner, seal: &ObjectSeal, piece: Piece<Wanted>, sealed: Vec<u8>| {
         let (block, wanted) = piece.what;
-        let plain = open_block(repository, piece.pack, &block, sealed)?;
+        let plain = open_block(repository, seal, &block, sealed)?;
         let corrupt = |reason: &str| {
-            let object = crate::pack::object_name(piece.pack);
-            Error::corrupt(object, format!("frame {}: {reason}", block.ordinal))
+            Error::corrupt(seal.object(), format!("frame {}: {reason}", block.ordinal))
         };
         let ranges = block::parse(&plain).map_err(|reason| corrupt(&reason))?;
         let copy = |located: Located| {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures::{Stream, StreamExt};
 
 use crate::error::Error;
+use crate::frame::ObjectSeal;
 use crate::id::PackId;
 use crate::repository::Inner;
 use crate::task::blocking;
@@ -54,8 +55,8 @@ impl<T> Piece<T> {
     }
 }
 
-/// Reads pieces and opens each; yields what came of the pieces of one read, in any order. Ends
-/// with the first error for whoever stops there.
+/// Reads pieces and opens each with the seal of its pack; yields what came of the pieces of one
+/// read, in any order. Ends with the first error for whoever stops there.
 pub(crate) fn fetch<T, R, F>(
     repository: &Arc<Inner>,
     counter: &ReadCounter,
@@ -65,7 +66,7 @@ pub(crate) fn fetch<T, R, F>(
 where
     T: Send + 'static,
     R: Send + 'static,
-    F: Fn(&Inner, Piece<T>, Vec<u8>) -> Result<R, Error> + Clone + Send + 'static,
+    F: Fn(&Inner, &ObjectSeal, Piece<T>, Vec<u8>) -> Result<R, Error> + Clone + Send + 'static,
 {
     let (repository, counter) = (repository.clone(), counter.clone());
     futures::stream::iter(group(pieces))
@@ -76,11 +77,11 @@ where
                 let parts = repository.read_ranges(group.pack, &ranges).await?;
                 counter.add(group.bytes);
                 blocking(move || {
+                    let seal = repository.pack_seal(group.pack);
                     let pieces = group.pieces.into_iter().zip(parts);
                     let opened = pieces.map(|(piece, sealed)| {
-                        let pack = piece.pack;
-                        let opened = open(&repository, piece, sealed.into());
-                        opened.inspect_err(|error| repository.note_damage(pack, error))
+                        let opened = open(&repository, &seal, piece, sealed.into());
+                        opened.inspect_err(|error| repository.note_damage(group.pack, error))
                     });
                     opened.collect()
                 })

@@ -11,6 +11,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use crate::block;
 use crate::error::Error;
 use crate::fetch::{Piece, ReadCounter, fetch};
+use crate::frame::ObjectSeal;
 use crate::live::{ByBlock, Live, Pages};
 use crate::locate::{BlockPlace, Candidate, locate};
 use crate::manifest::CollectionManifest;
@@ -147,12 +148,12 @@ fn read(
             what: (block, wanted),
         }
     });
-    let open = |repository: &Inner, piece: Piece<(BlockReference, Vec<Live>)>, sealed: Vec<u8>| {
+    type Wanted = Piece<(BlockReference, Vec<Live>)>;
+    let open = |repository: &Inner, seal: &ObjectSeal, piece: Wanted, sealed: Vec<u8>| {
         let (block, wanted) = piece.what;
-        let plain = open_block(repository, piece.pack, &block, sealed)?;
+        let plain = open_block(repository, seal, &block, sealed)?;
         let corrupt = |reason: &str| {
-            let object = crate::pack::object_name(piece.pack);
-            Error::corrupt(object, format!("frame {}: {reason}", block.ordinal))
+            Error::corrupt(seal.object(), format!("frame {}: {reason}", block.ordinal))
         };
         let ranges = block::parse(&plain).map_err(|reason| corrupt(&reason))?;
         let copy = |live: &Live| {

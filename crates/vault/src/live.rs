@@ -9,6 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::error::Error;
 use crate::fetch::{Piece, ReadCounter, fetch};
+use crate::frame::ObjectSeal;
 use crate::id::PackId;
 use crate::locate::{BlockPlace, Candidate};
 use crate::manifest::PageReference;
@@ -94,17 +95,18 @@ impl Pages {
             });
         }
         let kept = self.kept.clone();
-        let open = move |repository: &Inner, piece: Piece<_>, sealed: Vec<u8>| {
-            let (number, reference): (usize, PageReference) = piece.what;
-            let page = Arc::new(open_page(repository, &reference, sealed)?);
-            let bytes = reference.raw_length as usize;
-            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            if kept.bytes + bytes <= KEPT_BYTES_MAX && !kept.pages.contains_key(&number) {
-                kept.bytes += bytes;
-                kept.pages.insert(number, page.clone());
-            }
-            Ok((number, page))
-        };
+        let open =
+            move |repository: &Inner, seal: &ObjectSeal, piece: Piece<_>, sealed: Vec<u8>| {
+                let (number, reference): (usize, PageReference) = piece.what;
+                let page = Arc::new(open_page(repository, seal, &reference, sealed)?);
+                let bytes = reference.raw_length as usize;
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                if kept.bytes + bytes <= KEPT_BYTES_MAX && !kept.pages.contains_key(&number) {
+                    kept.bytes += bytes;
+                    kept.pages.insert(number, page.clone());
+                }
+                Ok((number, page))
+            };
         let read = fetch(&self.repository, &self.counter, pieces, open)
             .map_ok(|pages| futures::stream::iter(pages.into_iter().map(Ok)))
             .try_flatten();

@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::error::Error;
 use crate::fetch::{Piece, ReadCounter, fetch};
-use crate::frame::{FrameKind, RawLength};
+use crate::frame::{FrameKind, ObjectSeal, RawLength};
 use crate::id::PackId;
 use crate::pack;
 use crate::repository::Inner;
@@ -80,9 +80,9 @@ async fn search(
     let wanted: Arc<[IdentityHash]> = wanted.into();
     let open = {
         let (part, table) = (part.clone(), table.clone());
-        move |repository: &Inner, piece: Piece<usize>, sealed: Vec<u8>| {
+        move |_: &Inner, seal: &ObjectSeal, piece: Piece<usize>, sealed: Vec<u8>| {
             let frame = part.leaf(piece.what);
-            let content = open(repository, part.pack, &frame, sealed)?;
+            let content = open(seal, &frame, sealed)?;
             let entries = decode_wanted(&table, &content, &wanted);
             let entries = entries.map_err(|reason| corrupt(part.pack, frame.ordinal, &reason))?;
             Ok(candidates(&table, &entries))
@@ -124,8 +124,8 @@ pub(crate) async fn read_head(
     let part = part.clone();
     let frame = part.head();
     let pieces = vec![piece(part.pack, &frame, ())];
-    let open = move |repository: &Inner, _: Piece<()>, sealed: Vec<u8>| {
-        let content = open(repository, part.pack, &frame, sealed)?;
+    let open = move |_: &Inner, seal: &ObjectSeal, _: Piece<()>, sealed: Vec<u8>| {
+        let content = open(seal, &frame, sealed)?;
         let head = Head::decode(&part, &content);
         head.map_err(|reason| corrupt(part.pack, frame.ordinal, &reason))
     };
@@ -148,13 +148,14 @@ pub(crate) async fn read_leaves(
     counter.add(sealed.len() as u64);
     let (repository, part, table) = (repository.clone(), part.clone(), table.clone());
     blocking(move || {
+        let seal = repository.pack_seal(part.pack);
         let mut entries = Vec::new();
         for leaf in leaves {
             let frame = part.leaf(leaf);
             let from = usize::try_from(frame.offset - first.offset).expect("it is in memory");
             let length = usize::try_from(frame.length).expect("it is in memory");
             let sealed = sealed[from..from + length].to_vec();
-            let opened = open_leaf(&repository, &part, leaf, &table, sealed);
+            let opened = open_leaf(&seal, &part, leaf, &table, sealed);
             entries.extend(opened.inspect_err(|error| repository.note_damage(part.pack, error))?);
         }
         Ok(entries)
@@ -163,25 +164,19 @@ pub(crate) async fn read_leaves(
 }
 
 fn open_leaf(
-    repository: &Inner,
+    seal: &ObjectSeal,
     part: &SegmentPart,
     leaf: usize,
     table: &Table,
     sealed: Vec<u8>,
 ) -> Result<Vec<Entry>, Error> {
     let frame = part.leaf(leaf);
-    let content = open(repository, part.pack, &frame, sealed)?;
+    let content = open(seal, &frame, sealed)?;
     let entries = decode_entries(table, &content);
     entries.map_err(|reason| corrupt(part.pack, frame.ordinal, &reason))
 }
 
-fn open(
-    repository: &Inner,
-    pack: PackId,
-    frame: &SegmentFrame,
-    sealed: Vec<u8>,
-) -> Result<Vec<u8>, Error> {
-    let seal = repository.pack_seal(pack);
+fn open(seal: &ObjectSeal, frame: &SegmentFrame, sealed: Vec<u8>) -> Result<Vec<u8>, Error> {
     let length = RawLength::Exactly(frame.raw_length);
     seal.open(FrameKind::Segment, frame.ordinal, sealed, length)
 }

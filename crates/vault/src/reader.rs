@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::block::{self, Block};
 use crate::error::Error;
-use crate::frame::{FrameKind, RawLength};
+use crate::frame::{FrameKind, ObjectSeal, RawLength};
 use crate::id::PackId;
 use crate::manifest::{CollectionManifest, PageReference};
 use crate::pack;
@@ -72,17 +72,18 @@ pub(crate) fn blocks(
 pub(crate) async fn read_page(repository: &Inner, page: &PageReference) -> Result<Page, Error> {
     let range = page.offset..page.offset + u64::from(page.length);
     let sealed = repository.read_range(page.pack, range).await?;
-    open_page(repository, page, sealed.into())
+    let seal = repository.pack_seal(page.pack);
+    open_page(repository, &seal, page, sealed.into())
         .inspect_err(|error| repository.note_damage(page.pack, error))
 }
 
 /// Opens a page's frame, compares its name and its sums.
 pub(crate) fn open_page(
     repository: &Inner,
+    seal: &ObjectSeal,
     page: &PageReference,
     sealed: Vec<u8>,
 ) -> Result<Page, Error> {
-    let seal = repository.pack_seal(page.pack);
     let corrupt = |reason: &str| {
         Error::corrupt(
             seal.object(),
@@ -108,11 +109,10 @@ pub(crate) fn open_page(
 /// Opens a block's frame and compares its name; returns its plain bytes.
 pub(crate) fn open_block(
     repository: &Inner,
-    pack: PackId,
+    seal: &ObjectSeal,
     block: &BlockReference,
     sealed: Vec<u8>,
 ) -> Result<Vec<u8>, Error> {
-    let seal = repository.pack_seal(pack);
     let length = RawLength::Exactly(block.raw_length as usize);
     let plain = seal.open(FrameKind::Block, block.ordinal, sealed, length)?;
     if repository.hash_keys.block(&plain) != block.id {
@@ -124,20 +124,13 @@ pub(crate) fn open_block(
 
 /// Opens strips of a block's sidecar.
 pub(crate) fn open_strips(
-    repository: &Inner,
-    pack: PackId,
+    seal: &ObjectSeal,
     block: &BlockReference,
     strips: Range<u32>,
     sealed: &[u8],
 ) -> Result<Sidecar, Error> {
-    let seal = repository.pack_seal(pack);
-    sidecar::open(
-        &seal,
-        block.sidecar_ordinal,
-        &block.strips(),
-        strips,
-        sealed,
-    )
+    let of_block = block.strips();
+    sidecar::open(seal, block.sidecar_ordinal, &of_block, strips, sealed)
 }
 
 /// The plain bytes of a block that is being read; all who want it share one read.
@@ -386,11 +379,12 @@ async fn read_group(repository: Arc<Inner>, group: Group) {
     let range = group.start..group.end;
     let sealed = repository.read_range(group.pack, range).await;
     blocking(move || {
+        let seal = repository.pack_seal(group.pack);
         for (block, waiting) in group.wanted {
             let opened = sealed.clone().and_then(|sealed| {
                 let start = usize::try_from(block.offset - group.start).expect("it is in memory");
                 let sealed = sealed[start..start + block.length as usize].to_vec();
-                open_block(&repository, group.pack, &block, sealed)
+                open_block(&repository, &seal, &block, sealed)
                     .inspect_err(|error| repository.note_damage(group.pack, error))
             });
             // Whoever wanted it may be gone.

@@ -10,7 +10,7 @@ use futures::TryStreamExt;
 use super::RepackOptions;
 use crate::error::Error;
 use crate::fetch::{Piece, ReadCounter, fetch};
-use crate::frame::{FrameKind, RawLength};
+use crate::frame::{FrameKind, ObjectSeal, RawLength};
 use crate::id::PackId;
 use crate::keys;
 use crate::locate::BlockPlace;
@@ -182,16 +182,16 @@ impl NewPacks {
 
 fn open(
     repository: &Inner,
+    seal: &ObjectSeal,
     piece: Piece<(FrameKind, BlockReference)>,
     sealed: Vec<u8>,
 ) -> Result<Copied, Error> {
     let (kind, block) = piece.what;
     if kind == FrameKind::Sidecar {
         let all = block.strips().all();
-        let sidecar = open_strips(repository, piece.pack, &block, all, &sealed)?;
+        let sidecar = open_strips(seal, &block, all, &sealed)?;
         return Ok(Copied::Sidecar(block.ordinal, sidecar));
     }
-    let seal = repository.pack_seal(piece.pack);
     let ordinal = block.ordinal;
     let length = RawLength::Exactly(block.raw_length as usize);
     let (plain, content) = seal.open_kept(kind, ordinal, sealed, length)?;

@@ -12,7 +12,6 @@ use crate::block;
 use crate::error::Error;
 use crate::id::PackId;
 use crate::manifest::PageReference;
-use crate::pack;
 use crate::page::{BlockReference, Run};
 use crate::reader::{open_block, open_strips, read_page};
 use crate::repository::Inner;
@@ -191,11 +190,12 @@ async fn read_sidecars(
         let sealed = repository.read_range(pack, start..end).await?;
         let repository = repository.clone();
         let opened = blocking(move || {
+            let seal = repository.pack_seal(pack);
             let open = |block: &BlockReference| {
                 let from = usize::try_from(block.sidecar_offset - start).expect("read as one");
                 let sealed = &sealed[from..from + block.sidecar_length as usize];
                 let all = block.strips().all();
-                let sidecar = open_strips(&repository, pack, block, all, sealed)
+                let sidecar = open_strips(&seal, block, all, sealed)
                     .inspect_err(|error| repository.note_damage(pack, error))?;
                 Ok(((pack, block.ordinal), sidecar))
             };
@@ -238,10 +238,11 @@ pub(super) async fn read_of_block(
     let (repository, pack, block) = (repository.clone(), *pack, block.clone());
     let ordinals = ordinals.to_vec();
     let open = move || {
-        let plain = open_block(&repository, pack, &block, sealed.into())?;
+        let seal = repository.pack_seal(pack);
+        let plain = open_block(&repository, &seal, &block, sealed.into())?;
         pick(&plain, &sidecar, &ordinals).map_err(|reason| {
             let reason = format!("frame {}: {reason}", block.ordinal);
-            Error::corrupt(pack::object_name(pack), reason)
+            Error::corrupt(seal.object(), reason)
         })
     };
     blocking(open).await

@@ -22,6 +22,7 @@ use crate::batch::Batch;
 use crate::error::Error;
 use crate::fetch::{Piece, ReadCounter, fetch};
 use crate::fingerprint::{Fingerprint, Sum};
+use crate::frame::ObjectSeal;
 use crate::id::PackId;
 use crate::live::{ByBlock, Live, LiveMap, Pages};
 use crate::locate::{BlockPlace, locate};
@@ -434,7 +435,8 @@ impl CollectionEditor {
 
 /// Opens a strip of a sidecar and reads what it says of the wanted documents.
 fn read_keys(
-    repository: &Inner,
+    _: &Inner,
+    seal: &ObjectSeal,
     piece: Piece<Wanted>,
     sealed: Vec<u8>,
 ) -> Result<Vec<(Live, Key)>, Error> {
@@ -443,15 +445,14 @@ fn read_keys(
     let strip = strips.strip_of(live[0].document);
     let strip = strip..strip + 1;
     let first = strips.documents(&strip).start;
-    let sidecar = open_strips(repository, piece.pack, &block, strip, &sealed)?;
+    let sidecar = open_strips(seal, &block, strip, &sealed)?;
     let key = |live: Live| {
         let key = sidecar.key((live.document - first) as usize);
         if key.identity == live.identity {
             return Ok((live, key));
         }
-        let object = crate::pack::object_name(piece.pack);
         let reason = format!("frame {}: an entry names another document", block.ordinal);
-        Err(Error::corrupt(object, reason))
+        Err(Error::corrupt(seal.object(), reason))
     };
     live.into_iter().map(key).collect()
 }
