@@ -132,14 +132,19 @@ impl Repository {
 
     /// Reads the valid manifest of a snapshot. Fails with `Missing` where there is none.
     pub async fn manifest(&self, id: SnapshotId) -> Result<Manifest, Error> {
-        let missing = Error::Missing {
-            object: manifest::object_name(id, 0),
-        };
-        let generations = self.inner.generations().await?.remove(&id).ok_or(missing)?;
-        let highest = *generations
-            .last()
-            .expect("a listed snapshot has a generation");
-        self.inner.read_manifest(id, highest).await
+        let mut last = 0;
+        loop {
+            let generations = self.inner.generations().await?.remove(&id);
+            let highest = generations.and_then(|generations| generations.last().copied());
+            let highest = highest.ok_or_else(|| Error::Missing {
+                object: manifest::object_name(id, 0),
+            })?;
+            match self.inner.read_manifest(id, highest).await {
+                // A repack has put a higher one in its place since it was listed.
+                Err(Error::Missing { .. }) if highest > last => last = highest,
+                read => return read,
+            }
+        }
     }
 
     /// Lists all committed snapshots, sorted.
