@@ -51,6 +51,8 @@ enum StreamError {
     Compression(#[from] tokio::task::JoinError),
     #[error("the client went away")]
     Gone,
+    #[error("it was not written to its end")]
+    Unfinished,
 }
 
 /// Bytes read at a time of an archive that was built.
@@ -140,22 +142,18 @@ impl Dump {
     ) -> BoxStream<'static, Result<Bytes, std::io::Error>> {
         let (sender, receiver) = mpsc::channel(PIECES_AT_A_TIME);
         tokio::spawn(async move {
-            match self.write(&sender).await {
-                Ok(()) | Err(StreamError::Gone) => {}
+            let last = match self.write(&sender).await {
+                Ok(()) => Piece::End,
+                Err(StreamError::Gone) => return,
                 Err(error) => {
                     tracing::error!(snapshot.id = %snapshot, error = ?error,
                         "an archive broke off");
-                    let _ = sender.send(Piece::Failed(error)).await;
+                    Piece::Failed(error)
                 }
-            }
+            };
+            let _ = sender.send(last).await;
         });
-        stream::unfold(Some(receiver), |receiver| async move {
-            let mut receiver = receiver?;
-            let piece = receiver.recv().await?.done().await;
-            let go_on = piece.is_ok().then_some(receiver);
-            Some((piece.map_err(std::io::Error::other), go_on))
-        })
-        .boxed()
+        pieces(receiver)
     }
 
     async fn write(mut self, sender: &Sender) -> Result<(), StreamError> {
@@ -215,17 +213,30 @@ impl Dump {
 enum Piece {
     Compressing(JoinHandle<std::io::Result<Vec<u8>>>),
     Failed(StreamError),
+    End,
 }
 
 type Sender = mpsc::Sender<Piece>;
 
-impl Piece {
-    async fn done(self) -> Result<Bytes, StreamError> {
-        match self {
-            Piece::Compressing(piece) => Ok(piece.await??.into()),
-            Piece::Failed(error) => Err(error),
-        }
-    }
+/// Streams the bytes of the pieces up to the end, or to the first error. A writer that is gone
+/// without having said that it is at the end is one: it panicked.
+fn pieces(receiver: mpsc::Receiver<Piece>) -> BoxStream<'static, Result<Bytes, std::io::Error>> {
+    let next = |receiver: Option<mpsc::Receiver<Piece>>| async move {
+        let mut receiver = receiver?;
+        let bytes = match receiver.recv().await {
+            Some(Piece::End) => return None,
+            Some(Piece::Compressing(piece)) => compressed(piece).await,
+            Some(Piece::Failed(error)) => Err(error),
+            None => Err(StreamError::Unfinished),
+        };
+        let go_on = bytes.is_ok().then_some(receiver);
+        Some((bytes.map_err(std::io::Error::other), go_on))
+    };
+    stream::unfold(Some(receiver), next).boxed()
+}
+
+async fn compressed(piece: JoinHandle<std::io::Result<Vec<u8>>>) -> Result<Bytes, StreamError> {
+    Ok(piece.await??.into())
 }
 
 /// Sends the pieces that are full.
@@ -242,4 +253,25 @@ async fn send(sender: &Sender, piece: Vec<u8>) -> Result<(), StreamError> {
     let compressing = tokio::task::spawn_blocking(move || tarball::compress(&piece));
     room.send(Piece::Compressing(compressing));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_archive_whose_writer_is_gone_does_not_end_as_if_it_were_whole() {
+        let streamed = async |ends: bool| {
+            let (sender, receiver) = mpsc::channel(PIECES_AT_A_TIME);
+            send(&sender, b"a piece".to_vec()).await.unwrap();
+            if ends {
+                sender.send(Piece::End).await.ok().unwrap();
+            }
+            drop(sender);
+            let all: Vec<_> = pieces(receiver).collect().await;
+            all.iter().map(Result::is_ok).collect::<Vec<_>>()
+        };
+        assert_eq!(streamed(true).await, [true]);
+        assert_eq!(streamed(false).await, [true, false]);
+    }
 }
