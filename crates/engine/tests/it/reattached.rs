@@ -71,7 +71,7 @@ async fn another_deployment_is_taken_only_where_that_is_allowed() -> anyhow::Res
     }
     let world = World::started().await?;
     let attached = world.attach("c", &first.uri(), Tier::M2).await?;
-    world.snapshot("c").await?;
+    let of_first = world.snapshot("c").await?;
     for (uri, what) in [
         (second.uri(), "hosts"),
         (
@@ -93,5 +93,12 @@ async fn another_deployment_is_taken_only_where_that_is_allowed() -> anyhow::Res
     let cost = snapshot.outcome.and_then(|outcome| outcome.cost);
     let cost = cost.expect("a completed snapshot");
     assert_eq!(cost.way, model::SnapshotWay::Scan, "{:?}", cost.reason);
+
+    // One that runs alone has no history to follow, whatever the snapshots before say of theirs.
+    change(&world, &alone.uri(), true).await?;
+    let snapshot = world.snapshot("c").await?;
+    assert_eq!(snapshot.status, Status::Completed, "{:?}", snapshot.failure);
+    let restore = world.restore("c", of_first.id, "c").await?;
+    assert_eq!(restore.status, Status::Completed, "{:?}", restore.failure);
     Ok(())
 }

@@ -58,6 +58,8 @@ fn or_not_possible<T>(followed: Result<T, mongo::Error>) -> Result<Result<T, Not
             let reason = format!("the source's history cannot be followed: {reason}");
             Ok(Err(reason))
         }
+        // A member that now runs alone.
+        Err(error @ mongo::Error::Unsupported { .. }) => Ok(Err(error.to_string())),
         Err(error) => Err(error.into()),
     }
 }

@@ -102,7 +102,10 @@ pub(super) async fn since(
                 scanned_at,
             }))
         }
-        Err(error @ mongo::Error::HistoryLost { .. }) => Ok(Err(error.to_string())),
+        // A member that now runs alone has no history, whatever it had before.
+        Err(error @ (mongo::Error::HistoryLost { .. } | mongo::Error::Unsupported { .. })) => {
+            Ok(Err(error.to_string()))
+        }
         Err(error) => Err(error),
     }
 }
