@@ -87,7 +87,7 @@ pub enum Error {
     /// A database would differ from another of the target by the case of letters only.
     #[error(
         "the target has the database {other}, and no server takes {database} beside it; \
-         hint: restore in place, or drop {other} first"
+         hint: drop {other} first, or restore all of the snapshot in place"
     )]
     NameClash {
         /// The database to be made.

@@ -99,7 +99,7 @@ impl Target {
         present: &Catalog,
     ) -> Result<Vec<Move>, Error> {
         self.held().await?;
-        refuse_clashes(wanted, present)?;
+        present.require_no_clash(wanted)?;
         let moves = journal::plan(&self.job, wanted, present);
         journal::write(&self.server, &self.job, &moves).await?;
         Ok(moves)
@@ -187,13 +187,22 @@ impl Target {
                 None | Some("collection") => {}
                 Some(_) => drop_collection(&self.server, &one.database, &one.name).await?,
             }
-            rename(&self.server, &one.database, &one.beside, &one.name).await?;
+            let onto = Onto::Whatever;
+            rename(&self.server, &one.database, &one.beside, &one.name, onto).await?;
         }
         if functions {
             let aside = journal::aside(&self.job);
             drop_collection(&self.server, &one.database, &aside).await?;
         }
         Ok(())
+    }
+
+    /// Lets a collection take a name that nothing had when it was staged. Fails, and leaves both as
+    /// they are, where something has it by now: that is somebody else's. Doing it again is fine; not
+    /// durable before [`Target::barrier`].
+    pub async fn take_free_name(&self, one: &Move) -> Result<(), Error> {
+        let onto = Onto::Nothing;
+        rename(&self.server, &one.database, &one.beside, &one.name, onto).await
     }
 
     /// Fails unless each collection that was loaded beside has its name now.
@@ -261,38 +270,59 @@ impl Target {
     /// Renames stored functions away; fine where there are none.
     async fn put_functions_aside(&self, database: &str) -> Result<(), Error> {
         let aside = journal::aside(&self.job);
-        rename(&self.server, database, STORED_FUNCTIONS, &aside).await
+        let onto = Onto::Whatever;
+        rename(&self.server, database, STORED_FUNCTIONS, &aside, onto).await
     }
 }
 
-/// Fails where a database would have to be beside one whose name differs by case only.
-fn refuse_clashes(wanted: &[Collection], present: &Catalog) -> Result<(), Error> {
-    let there: HashMap<String, &str> = present
-        .databases()
-        .into_iter()
-        .map(|name| (name.to_ascii_lowercase(), name))
-        .collect();
-    for collection in wanted {
-        let name = &collection.database;
-        match there.get(&name.to_ascii_lowercase()) {
-            Some(other) if other != name => {
-                return Err(Error::NameClash {
-                    database: name.clone(),
-                    other: (*other).to_owned(),
-                });
+impl Catalog {
+    /// Fails where a database of `wanted` would have to be beside one of these whose name differs
+    /// by case only: a server takes just one of them.
+    pub fn require_no_clash<'a>(
+        &self,
+        wanted: impl IntoIterator<Item = &'a Collection>,
+    ) -> Result<(), Error> {
+        let there: HashMap<String, &str> = self
+            .databases()
+            .into_iter()
+            .map(|name| (name.to_ascii_lowercase(), name))
+            .collect();
+        for collection in wanted {
+            let name = &collection.database;
+            match there.get(&name.to_ascii_lowercase()) {
+                Some(other) if other != name => {
+                    return Err(Error::NameClash {
+                        database: name.clone(),
+                        other: (*other).to_owned(),
+                    });
+                }
+                _ => {}
             }
-            _ => {}
         }
+        Ok(())
     }
-    Ok(())
 }
 
-/// Renames within a database over what has the name; fine where there is nothing to rename.
-async fn rename(server: &Server, database: &str, from: &str, to: &str) -> Result<(), Error> {
+/// What may have the name that a collection takes.
+#[derive(Clone, Copy)]
+enum Onto {
+    /// Another collection, which is dropped.
+    Whatever,
+    Nothing,
+}
+
+/// Renames within a database; fine where there is nothing to rename.
+async fn rename(
+    server: &Server,
+    database: &str,
+    from: &str,
+    to: &str,
+    onto: Onto,
+) -> Result<(), Error> {
     let command = rawdoc! {
         "renameCollection": format!("{database}.{from}"),
         "to": format!("{database}.{to}"),
-        "dropTarget": true,
+        "dropTarget": matches!(onto, Onto::Whatever),
     };
     let doing = || format!("rename {database}.{from} to {to}");
     match server.run_retried("admin", &command, doing).await {

@@ -97,6 +97,35 @@ fn rename(from: &str, to: &str) -> Rename {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_no_server_takes_beside_what_is_there_touches_nothing() -> anyhow::Result<()> {
+    let scene = scene().await?;
+    let other = scene.client.database("Copy");
+    let kept = other.collection::<Document>("kept");
+    kept.insert_one(doc! { "_id": 1 }).await?;
+    for mode in [RestoreMode::Safe, RestoreMode::InPlace] {
+        // Views and time series are not loaded beside, so nothing else looks at their names.
+        for include in ["shop.orders", "shop.series"] {
+            let mut request = scene.world.request("c", scene.snapshot, "c");
+            request.mode = Some(mode);
+            request.selection = Some(Selection {
+                include: texts(&[include, "logs.a"]),
+                rename: vec![rename("shop.*", "copy.*")],
+                ..Selection::default()
+            });
+            let restore = scene.world.restored(&request).await?;
+            assert_eq!(restore.status, Status::Failed, "{mode:?} {include}");
+            let failure = restore.failure.unwrap_or_default();
+            assert!(failure.contains("Copy"), "{mode:?} {include}: {failure}");
+            assert_eq!(scene.counts("logs.a").await?, (11, 0), "{mode:?} {include}");
+        }
+    }
+    // And nothing keeps snapshots off.
+    let after = scene.world.snapshot("c").await?;
+    assert_eq!(after.status, Status::Completed, "{:?}", after.failure);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_collection_is_put_back_and_the_others_stay() -> anyhow::Result<()> {
     let scene = scene().await?;
     let only = Selection {

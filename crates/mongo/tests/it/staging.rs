@@ -240,6 +240,25 @@ async fn a_database_that_differs_by_case_only_is_refused() -> anyhow::Result<()>
 }
 
 #[tokio::test]
+async fn a_free_name_is_taken_but_not_from_what_has_it_meanwhile() -> anyhow::Result<()> {
+    let world = world().await?;
+    let target = world.target("job").await?;
+    let all = [wanted("a"), wanted("b")];
+    let moves = world.loaded(&target, &all).await?;
+    insert(&world.client, "shop", "b", numbered(5..8)).await?;
+    target.take_free_name(&moves[0]).await?;
+    target.take_free_name(&moves[0]).await?;
+    let refused = target.take_free_name(&moves[1]).await;
+    assert!(matches!(refused, Err(Error::Command { .. })), "{refused:?}");
+    let shop = world.client.database("shop");
+    for (name, count) in [("a", 1), ("b", 3)] {
+        let held = shop.collection::<Document>(name);
+        assert_eq!(held.count_documents(doc! {}).await?, count, "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn documents_are_deleted_by_ids_of_any_type() -> anyhow::Result<()> {
     let world = world().await?;
     let ids: Vec<RawDocumentBuf> = vec![

@@ -29,10 +29,10 @@ const UNDO_WAIT: Duration = Duration::from_secs(1);
 pub(super) async fn put(put: &Put<'_>) -> Result<RestoreReport, Error> {
     let target = &put.target;
     if put.items.is_part {
-        target.require_whole().await?;
+        put.require_room_for_a_part().await?;
     }
     let moves = match target.begin_beside().await? {
-        Beginning::Flip(moves) => moves,
+        Beginning::Flip(moves) => known(put, moves)?,
         Beginning::Load => match load(put).await {
             Ok(moves) => moves,
             Err(error) => return Err(undo(put, &error).await),
@@ -51,6 +51,23 @@ pub(super) async fn put(put: &Put<'_>) -> Result<RestoreReport, Error> {
         wait *= 2;
     }
     unreachable!("the last attempt returns")
+}
+
+/// Fails unless an earlier attempt's journal names each collection that is to take its name: what
+/// is not in it would stay what it was before, and look restored.
+fn known(put: &Put<'_>, moves: Vec<Move>) -> Result<Vec<Move>, Error> {
+    let movable = put
+        .items
+        .holding()
+        .filter(|item| item.wanted.can_be_renamed());
+    for item in movable {
+        if !moves.iter().any(|one| one.is_of(&item.wanted)) {
+            let namespace = item.wanted.namespace();
+            let words = format!("the journal of an earlier attempt does not name {namespace}");
+            return Err(Error::Incomplete(words));
+        }
+    }
+    Ok(moves)
 }
 
 /// Drops what was loaded and says what that means for the target. One that does not answer is

@@ -13,7 +13,7 @@ use crate::worker::in_words;
 /// Puts the snapshot, or the part of it that was selected, in the place of what is there.
 pub(super) async fn put(put: &Put<'_>) -> Result<RestoreReport, Error> {
     if put.items.is_part {
-        put.target.require_whole().await?;
+        put.require_room_for_a_part().await?;
     }
     let holding: Vec<&Item> = put.items.holding().collect();
     put.read_through(&holding).await?;

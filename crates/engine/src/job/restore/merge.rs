@@ -46,7 +46,7 @@ pub(super) fn check_matchable(collection: &Collection) -> Result<(), model::Erro
 /// Puts what matches onto the target.
 pub(super) async fn put(put: &Put<'_>, filter: &Filter) -> Result<RestoreReport, Error> {
     let target = &put.target;
-    target.require_whole().await?;
+    put.require_room_for_a_part().await?;
     let present = target.catalog().await?;
     for item in put.items.holding() {
         let wanted = &item.wanted;
@@ -105,7 +105,7 @@ async fn make(
         target.finish_collection(under).await?;
         rows.push(row);
     }
-    put.take_names(staged.moves).await?;
+    put.take_free_names(staged.moves).await?;
     Ok(rows)
 }
 

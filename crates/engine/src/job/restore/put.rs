@@ -129,13 +129,31 @@ impl<'a> Put<'a> {
 
     /// Lets what was loaded beside and proved take its names, and proves that it has them.
     pub(super) async fn take_names(&self, mut moves: Vec<Move>) -> Result<(), Error> {
-        let target = &self.target;
-        target.barrier().await?;
-        target.identify(&mut moves).await?;
+        self.target.barrier().await?;
+        self.target.identify(&mut moves).await?;
         for one in &moves {
-            target.flip(one).await?;
+            self.target.flip(one).await?;
         }
-        Ok(target.require_flipped(&moves).await?)
+        Ok(self.target.require_flipped(&moves).await?)
+    }
+
+    /// The same for names that nothing had: what somebody made under one of them meanwhile stays,
+    /// and is an error.
+    pub(super) async fn take_free_names(&self, mut moves: Vec<Move>) -> Result<(), Error> {
+        self.target.barrier().await?;
+        self.target.identify(&mut moves).await?;
+        for one in &moves {
+            self.target.take_free_name(one).await?;
+        }
+        Ok(self.target.require_flipped(&moves).await?)
+    }
+
+    /// Fails where less than a whole snapshot must not be put onto the target, or cannot be.
+    pub(super) async fn require_room_for_a_part(&self) -> Result<(), Error> {
+        self.target.require_whole().await?;
+        let present = self.target.catalog().await?;
+        let wanted = self.items.list.iter().map(|item| &item.wanted);
+        Ok(present.require_no_clash(wanted)?)
     }
 
     /// Drops and loads what no server can rename.
