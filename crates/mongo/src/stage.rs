@@ -198,8 +198,8 @@ impl Target {
     }
 
     /// Lets a collection take a name that nothing had when it was staged. Fails, and leaves both as
-    /// they are, where something has it by now: that is somebody else's. Doing it again is fine; not
-    /// durable before [`Target::barrier`].
+    /// they are, where something has it by now: that is somebody else's. Doing it again is fine;
+    /// not durable before [`Target::barrier`].
     pub async fn take_free_name(&self, one: &Move) -> Result<(), Error> {
         let onto = Onto::Nothing;
         rename(&self.server, &one.database, &one.beside, &one.name, onto).await
