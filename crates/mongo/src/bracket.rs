@@ -25,11 +25,12 @@ const MAJORITY_WAIT: Duration = Duration::from_secs(30);
 /// How long to wait between two looks at the majority time.
 const MAJORITY_POLL: Duration = Duration::from_millis(10);
 
-/// Picks a time and proves the catalog at it; `newest` is the last time that a majority is known
-/// to have.
+/// Picks a time, not earlier than `at_least`, and proves the catalog at it; `newest` is the last
+/// time that a majority is known to have.
 pub(crate) async fn prove(
     server: &Server,
     newest: Option<ClusterTime>,
+    at_least: Option<ClusterTime>,
 ) -> Result<(ClusterTime, Catalog), Error> {
     let mut since = match newest {
         Some(time) => time,
@@ -37,7 +38,7 @@ pub(crate) async fn prove(
     };
     let mut what = String::new();
     for _ in 0..TRIES_MAX {
-        match once(server, since).await? {
+        match once(server, since, at_least).await? {
             Bracket::Proven(time, catalog) => return Ok((time, catalog)),
             Bracket::Changed(change) => what = change,
         }
@@ -54,7 +55,11 @@ enum Bracket {
 }
 
 /// Tries once; a majority has `since`, so that the first list shows everything up to it.
-async fn once(server: &Server, since: ClusterTime) -> Result<Bracket, Error> {
+async fn once(
+    server: &Server,
+    since: ClusterTime,
+    at_least: Option<ClusterTime>,
+) -> Result<Bracket, Error> {
     let before = match listing(server).await? {
         Ok(listing) => listing,
         Err(change) => return Ok(Bracket::Changed(change)),
@@ -62,7 +67,7 @@ async fn once(server: &Server, since: ClusterTime) -> Result<Bracket, Error> {
     // Here, not earlier: a restore that begins after this look wipes the catalog before it writes,
     // so either the time is before that or the second list differs.
     refuse_unfinished(server).await?;
-    let time = majority_time(server, before.time).await?;
+    let time = majority_time(server, before.time.max(at_least)).await?;
     let after = match listing(server).await? {
         Ok(listing) => listing,
         Err(change) => return Ok(Bracket::Changed(change)),

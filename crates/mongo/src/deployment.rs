@@ -118,7 +118,17 @@ impl Deployment {
     /// Fails with [`Error::UnfinishedRestore`] where a restore has not ended, with
     /// [`Error::CatalogChanged`] where the catalog will not stand still.
     pub async fn begin_snapshot(&self) -> Result<SourceSnapshot, Error> {
-        snapshot::begin(&self.server).await
+        self.begin_snapshot_not_before(None).await
+    }
+
+    /// As [`Deployment::begin_snapshot`], at a time not earlier than `at_least`: a member may be
+    /// behind another one that was read before. Waits for it for half a minute; a transient error
+    /// then.
+    pub async fn begin_snapshot_not_before(
+        &self,
+        at_least: Option<ClusterTime>,
+    ) -> Result<SourceSnapshot, Error> {
+        snapshot::begin(&self.server, at_least).await
     }
 
     /// Begins a pass that is at no one time, for what takes longer than a snapshot can be read.
@@ -127,7 +137,15 @@ impl Deployment {
     /// everything is read as a majority has it then or later. A snapshot that follows from that
     /// point makes it exact.
     pub async fn begin_pass(&self) -> Result<SourceSnapshot, Error> {
-        snapshot::begin_pass(&self.server).await
+        self.begin_pass_not_before(None).await
+    }
+
+    /// As [`Deployment::begin_pass`], from a time on that is not earlier than `at_least`.
+    pub async fn begin_pass_not_before(
+        &self,
+        at_least: Option<ClusterTime>,
+    ) -> Result<SourceSnapshot, Error> {
+        snapshot::begin_pass(&self.server, at_least).await
     }
 
     /// Returns which documents were written after `since` up to now, which is a time not earlier

@@ -92,8 +92,11 @@ impl Inner {
     }
 }
 
-/// Picks a time and proves the catalog at it.
-pub(crate) async fn begin(server: &Server) -> Result<SourceSnapshot, Error> {
+/// Picks a time, not earlier than `at_least`, and proves the catalog at it.
+pub(crate) async fn begin(
+    server: &Server,
+    at_least: Option<ClusterTime>,
+) -> Result<SourceSnapshot, Error> {
     let hello = Hello::ask(server).await?;
     if hello.topology == Topology::Sharded {
         return unsupported(
@@ -110,13 +113,16 @@ pub(crate) async fn begin(server: &Server) -> Result<SourceSnapshot, Error> {
             "replica sets older than MongoDB 5.0, which has the first snapshot reads",
         );
     }
-    let (time, catalog) = bracket::prove(server, hello.majority_time).await?;
+    let (time, catalog) = bracket::prove(server, hello.majority_time, at_least).await?;
     Ok(SourceSnapshot::new(server, Moment::At(time), catalog))
 }
 
 /// Begins to read at no one time, with a point from before the first read.
-pub(crate) async fn begin_pass(server: &Server) -> Result<SourceSnapshot, Error> {
-    let since = newest_majority_time(server, None).await?;
+pub(crate) async fn begin_pass(
+    server: &Server,
+    at_least: Option<ClusterTime>,
+) -> Result<SourceSnapshot, Error> {
+    let since = newest_majority_time(server, at_least).await?;
     let point = follow::point(server, since, true).await?;
     refuse_unfinished(server).await?;
     let mut what = String::new();
@@ -218,6 +224,19 @@ impl SourceSnapshot {
         match self.inner.time {
             Moment::At(time) => Some(time),
             Moment::Any | Moment::Since(_) => None,
+        }
+    }
+
+    /// Returns a time that nothing that was read so far is later than; none for a standalone
+    /// server. At one time it is that of all collections that are [`SourceSnapshot::exact`].
+    pub async fn read_until(&self) -> Result<Option<ClusterTime>, Error> {
+        match self.inner.time {
+            Moment::Any => Ok(None),
+            Moment::At(time) => Ok(Some(time)),
+            Moment::Since(time) => {
+                let now = majority_time(&self.inner.server, Some(time));
+                now.await.map(Some)
+            }
         }
     }
 

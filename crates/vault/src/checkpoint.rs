@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::frame::FrameKind;
 use crate::id::{PackId, SnapshotId};
 use crate::keys::SealingRoot;
-use crate::manifest::CollectionManifest;
+use crate::manifest::{ClusterTime, CollectionManifest};
 use crate::repository::Inner;
 
 /// What an unfinished snapshot has stored so far. The next attempt is written upon it.
@@ -49,6 +49,9 @@ pub struct Checkpoint {
     /// Where following the source can go on from, in the caller's own form.
     #[cbor(n(8), with = "crate::cbor::optional_bytes", has_nil)]
     pub resume_point: Option<Vec<u8>>,
+    /// Nothing in it was read later in the source's time; `None` where that is not known.
+    #[n(9)]
+    pub read_until: Option<ClusterTime>,
 }
 
 /// What attempts at one snapshot have stored.

@@ -60,6 +60,6 @@ pub use repack::{RepackOptions, Repacked};
 pub use repository::{Held, Repository};
 pub use store::{Retry, Store};
 pub use writer::{
-    CheckpointHeader, CollectionEditor, CollectionEntry, CollectionSummary, CollectionWriter,
-    SnapshotHeader, SnapshotWriter, WriteOptions, WriteProgress,
+    Captured, CheckpointHeader, CollectionEditor, CollectionEntry, CollectionSummary,
+    CollectionWriter, SnapshotHeader, SnapshotWriter, WriteOptions, WriteProgress,
 };

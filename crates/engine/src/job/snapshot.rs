@@ -222,7 +222,9 @@ impl Work<'_> {
         checkpoint: Option<Checkpoint>,
         start: &Start,
     ) -> Result<Taken, Error> {
-        let source = self.deployment.begin_snapshot().await?;
+        let read_until = checkpoint.as_ref().and_then(resume::read_until);
+        let source = self.deployment.begin_snapshot_not_before(read_until);
+        let source = source.await?;
         // Now, because the oplog may have passed this time by when everything is read.
         let header = self.header(&source).await?;
         let (since_base, why_not) = match (&base, &start.reason) {
@@ -248,7 +250,7 @@ impl Work<'_> {
         if header.resume_point.is_some() {
             pass = pass.leaving_out();
         }
-        let keeper = Keeper::new(self, &writer, &header, scanned_at);
+        let keeper = Keeper::new(self, &source, &writer, &header, scanned_at);
         let manifest = match keeper.beside(pass.read_all()).await? {
             None => {
                 source.finish().await?;
@@ -316,10 +318,7 @@ impl Work<'_> {
             snapshot: self.id,
             created_at_ms: u64::try_from(self.engine.now().as_millis()).unwrap_or(0),
             source: source_of(self.cluster, &self.description),
-            consistency: source.time().map(|time| vault::ClusterTime {
-                seconds: time.seconds,
-                increment: time.increment,
-            }),
+            consistency: source.time().map(stored_time),
             resume_point: resume_point.map(|point| point.to_bytes()),
         })
     }
@@ -346,6 +345,13 @@ impl Work<'_> {
             version: self.description.version.text.clone(),
             outcome: outcome(manifest, Some(cost)),
         }
+    }
+}
+
+fn stored_time(time: mongo::ClusterTime) -> vault::ClusterTime {
+    vault::ClusterTime {
+        seconds: time.seconds,
+        increment: time.increment,
     }
 }
 

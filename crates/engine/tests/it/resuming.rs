@@ -1,14 +1,15 @@
 //! A snapshot that is broken off goes on from its checkpoint: what was stored is not stored again,
 //! what was read to its end is not read again, and the result is exact all the same.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use model::{Snapshot, SnapshotCost, Status, Tier};
-use mongodb::Client;
 use mongodb::bson::{Document, doc};
+use mongodb::{Client, Collection};
 use testkit::workload::{Workload, WorkloadOptions};
 use testkit::{RealMongo, wait_for};
 
@@ -259,12 +260,61 @@ async fn snapshots_that_are_broken_off_at_any_moment_are_exact() -> anyhow::Resu
     witness.store_is_sound().await
 }
 
+/// Writes on and on, so that the server's time does not stand still.
+async fn go_on(ticks: &Collection<Document>) -> anyhow::Result<Infallible> {
+    loop {
+        ticks.insert_one(doc! { "tick": 1 }).await?;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resumed_snapshot_is_not_before_what_earlier_attempts_have_read() -> anyhow::Result<()> {
+    let mongo = RealMongo::replica_set().start().await?;
+    let client = mongo.client().await?;
+    let ticks = client.database("shop").collection::<Document>("ticks");
+    ticks.insert_one(doc! { "tick": 0 }).await?;
+    let admin = client.database("admin");
+    let hello = admin.run_command(doc! { "hello": 1 }).await?;
+    let now = hello.get_timestamp("operationTime")?;
+    // As if an earlier attempt had read another member, which was ahead of this one.
+    let read_until = vault::ClusterTime {
+        seconds: now.time + 3,
+        increment: 1,
+    };
+    let mut world = world(&mongo.uri()).await?;
+    let id = ask(&world).await?;
+    let store = world.store().await?;
+    let writer = store.repository.begin(vault::WriteOptions::default());
+    let header = vault::CheckpointHeader {
+        snapshot: vault::SnapshotId(id.to_bytes()),
+        created_at_ms: 0,
+        scanned_at_ms: None,
+        resume_point: None,
+        read_until: Some(read_until),
+    };
+    writer.checkpoint(header).await?;
+    drop(store);
+    world.start();
+    let snapshot = tokio::select! {
+        snapshot = world.finished_snapshot("c", id) => snapshot?,
+        never = go_on(&ticks) => match never? {},
+    };
+    let outcome = snapshot.outcome.context("it is completed")?;
+    let model::Consistency::Snapshot(time) = outcome.consistency else {
+        anyhow::bail!("it has no time");
+    };
+    let time = (time.seconds, time.increment);
+    ensure!(time >= (read_until.seconds, 1), "{time:?}");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_of_no_open_job_is_removed() -> anyhow::Result<()> {
     let mut world = World::new().await?;
     let store = world.store().await?;
     let writer = store.repository.begin(vault::WriteOptions::default());
     let header = vault::CheckpointHeader {
+        read_until: None,
         snapshot: vault::SnapshotId([7; 12]),
         created_at_ms: 0,
         scanned_at_ms: None,

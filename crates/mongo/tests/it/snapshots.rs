@@ -504,3 +504,34 @@ async fn an_index_that_is_still_being_built_is_not_there_yet() -> anyhow::Result
     assert_eq!(names().await?, "_id_");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_time_is_not_before_what_another_member_has_shown() -> anyhow::Result<()> {
+    let server = RealMongo::replica_set().start().await?;
+    let (deployment, client) = (connect(&server).await?, server.client().await?);
+    let now = deployment.begin_snapshot().await?.time();
+    let now = now.context("a replica set has a time")?;
+    let later = mongo::ClusterTime {
+        seconds: now.seconds + 2,
+        ..now
+    };
+    let begin = async {
+        let pass = deployment.begin_pass_not_before(Some(later)).await?;
+        let snapshot = deployment.begin_snapshot_not_before(Some(later)).await?;
+        ensure!(snapshot.time() >= Some(later), "{:?}", snapshot.time());
+        ensure!(
+            snapshot.read_until().await? == snapshot.time(),
+            "at its time"
+        );
+        let read_until = pass.read_until().await?;
+        ensure!(read_until >= snapshot.time(), "{read_until:?}");
+        Ok(())
+    };
+    // Time goes on at a server that is written to.
+    let write = async {
+        loop {
+            insert(&client, "shop", "ticks", vec![bson::rawdoc! { "tick": 1 }]).await?;
+        }
+    };
+    tokio::select! { begun = begin => begun, failed = write => failed }
+}

@@ -2,6 +2,7 @@
 //! not durable, nor take a collection for whole that was not finished.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 
 use tokio::sync::oneshot;
 
@@ -12,7 +13,7 @@ use super::{CollectionEntry, SnapshotWriter, described, whole};
 use crate::checkpoint::{self, Checkpoint, Stored};
 use crate::error::Error;
 use crate::id::{PackId, SnapshotId};
-use crate::manifest::CollectionManifest;
+use crate::manifest::{ClusterTime, CollectionManifest};
 
 /// What is known of a checkpoint before it is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,15 @@ pub struct CheckpointHeader {
     /// Where following the source can go on from, for every collection that this attempt has
     /// finished: from before the first read; kept as it is.
     pub resume_point: Option<Vec<u8>>,
+    /// A time of the source that nothing that was read so far is later than, where it is known.
+    pub read_until: Option<ClusterTime>,
+}
+
+/// What a snapshot has stored so far, all of it durable, before an object says so.
+pub struct Captured<'a> {
+    writer: &'a SnapshotWriter,
+    so_far: SoFar,
+    packed: PackedSoFar,
 }
 
 /// Where everything came to lie so far. All of it is durable.
@@ -47,6 +57,11 @@ impl SnapshotWriter {
     ///
     /// [`Repository::resume`]: crate::Repository::resume
     pub async fn checkpoint(&self, header: CheckpointHeader) -> Result<Checkpoint, Error> {
+        self.capture().await?.put(header).await
+    }
+
+    /// Does the first half of it: for headers that must not be older than what they are of.
+    pub async fn capture(&self) -> Result<Captured<'_>, Error> {
         let so_far = self.shared.so_far()?;
         let scanned = so_far.begun.iter().filter(|(_, begun)| begun.is_scanned);
         let (reply, packed) = oneshot::channel();
@@ -57,11 +72,30 @@ impl SnapshotWriter {
             reply,
         });
         let packed = packed.await.map_err(|_| self.shared.failure())?;
-        let before = self.shared.before.as_ref();
-        let mut checkpoint = assemble(header, so_far, packed, before);
-        let level = self.shared.options.compression_level;
-        checkpoint::put(&self.shared.repository, &mut checkpoint, level).await?;
+        Ok(Captured {
+            writer: self,
+            so_far,
+            packed,
+        })
+    }
+}
+
+impl Captured<'_> {
+    /// Puts the object, as [`SnapshotWriter::checkpoint`] does.
+    pub async fn put(self, header: CheckpointHeader) -> Result<Checkpoint, Error> {
+        let shared = &self.writer.shared;
+        let mut checkpoint = assemble(header, self.so_far, self.packed, shared.before.as_ref());
+        let level = shared.options.compression_level;
+        checkpoint::put(&shared.repository, &mut checkpoint, level).await?;
         Ok(checkpoint)
+    }
+}
+
+impl fmt::Debug for Captured<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Captured")
+            .field("stored_bytes", &self.packed.stored_bytes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -82,6 +116,10 @@ fn assemble(
         packs: Vec::new(),
         stored: before.map_or_else(Stored::default, |before| before.stored),
         resume_point: header.resume_point,
+        // What the one before has may be taken over.
+        read_until: header
+            .read_until
+            .max(before.and_then(|before| before.read_until)),
     };
     checkpoint.stored.blocks += packed.blocks;
     checkpoint.stored.stored_bytes += packed.stored_bytes;

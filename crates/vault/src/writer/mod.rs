@@ -30,7 +30,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-pub use self::checkpoint::CheckpointHeader;
+pub use self::checkpoint::{Captured, CheckpointHeader};
 pub use self::collection::{CollectionSummary, CollectionWriter};
 pub use self::editor::CollectionEditor;
 use self::layout::PackedCollection;

@@ -12,7 +12,8 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use proptest::prelude::*;
 use vault::{
-    CheckOptions, Checkpoint, Error, KeyEncryptionKey, Manifest, Repository, SnapshotWriter,
+    CheckOptions, Checkpoint, CheckpointHeader, ClusterTime, Error, KeyEncryptionKey, Manifest,
+    Repository, SnapshotWriter,
 };
 
 use crate::crash::far_future;
@@ -410,6 +411,27 @@ async fn of_two_checkpoints_the_newer_one_is_used_and_a_damaged_one_gives_way() 
         .unwrap()
         .unwrap();
     assert_eq!(used.number, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_knows_the_last_time_that_any_attempt_has_read() {
+    let inner = Arc::new(InMemory::new());
+    let repository = Repository::create(store(inner), &key()).await.unwrap();
+    let mut known = Vec::new();
+    for seconds in [Some(5), Some(3), None, Some(7)] {
+        let writer = attempt(&repository, 2, None).await;
+        let header = CheckpointHeader {
+            read_until: seconds.map(|seconds| ClusterTime {
+                seconds,
+                increment: 1,
+            }),
+            ..checkpoint_header(2)
+        };
+        writer.checkpoint(header).await.unwrap();
+        let found = repository.checkpoint(snapshot_id(2)).await.unwrap();
+        known.push(found.unwrap().read_until.map(|time| time.seconds));
+    }
+    assert_eq!(known, [Some(5), Some(5), Some(5), Some(7)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

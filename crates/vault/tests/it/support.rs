@@ -82,6 +82,7 @@ pub(crate) fn header(number: u8) -> SnapshotHeader {
 
 pub(crate) fn checkpoint_header(number: u8) -> CheckpointHeader {
     CheckpointHeader {
+        read_until: None,
         snapshot: snapshot_id(number),
         created_at_ms: 1_700_000_000_000,
         scanned_at_ms: Some(1_600_000_000_000),

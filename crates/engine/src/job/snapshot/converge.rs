@@ -14,7 +14,7 @@ use vault::{Checkpoint, Held, Manifest};
 
 use super::base::{Base, Since, changes_since};
 use super::pass::{Known, Pass};
-use super::resume::{Keeper, Resumed};
+use super::resume::{self, Keeper, Resumed};
 use super::{Error, Start, Taken, Work, because};
 use crate::pump::PumpError;
 
@@ -34,6 +34,10 @@ pub(super) struct Approach {
 }
 
 impl Approach {
+    fn read_until(&self) -> Option<mongo::ClusterTime> {
+        resume::read_until(&self.checkpoint)
+    }
+
     fn known(&self, changes: Changes) -> Known<'_> {
         Known {
             collections: &self.checkpoint.collections,
@@ -58,7 +62,8 @@ impl Work<'_> {
         checkpoint: Option<Checkpoint>,
         start: &Start,
     ) -> Result<Taken, Error> {
-        let source = self.deployment.begin_pass().await?;
+        let read_until = checkpoint.as_ref().and_then(resume::read_until);
+        let source = self.deployment.begin_pass_not_before(read_until).await?;
         if source.resume_point().await?.is_none() {
             return Err(Error::CannotFollow);
         }
@@ -118,7 +123,7 @@ impl Work<'_> {
         known.extend(base.map(|base| Known::of_base(base, since_base)));
         let header = self.header(source).await?;
         let pass = Pass::new(self, source, &writer, known).leaving_out();
-        let keeper = Keeper::new(self, &writer, &header, scanned_at);
+        let keeper = Keeper::new(self, source, &writer, &header, scanned_at);
         keeper.beside(pass.read_all()).await?;
         self.approach(source, &keeper, scanned_at).await
     }
@@ -129,13 +134,14 @@ impl Work<'_> {
         base: Option<&Manifest>,
         so_far: Approach,
     ) -> Result<Approach, Error> {
-        let source = self.deployment.begin_pass().await?;
+        let source = self.deployment.begin_pass_not_before(so_far.read_until());
+        let source = source.await?;
         let changes = changes_since(&source, &so_far.since).await?;
         let writer = self.begin(base, Some(&so_far.checkpoint));
         let header = self.header(&source).await?;
         let known = vec![so_far.known(changes)];
         let pass = Pass::new(self, &source, &writer, known).leaving_out();
-        let keeper = Keeper::new(self, &writer, &header, so_far.scanned_at);
+        let keeper = Keeper::new(self, &source, &writer, &header, so_far.scanned_at);
         keeper.beside(pass.read_all()).await?;
         self.approach(&source, &keeper, so_far.scanned_at).await
     }
@@ -161,7 +167,10 @@ impl Work<'_> {
 
     /// Reads what was written since the passes so far and what they lack at one time, and commits.
     async fn exact_pass(&self, base: Option<&Manifest>, so_far: &Approach) -> Result<Exact, Error> {
-        let source = self.deployment.begin_snapshot().await?;
+        let source = self
+            .deployment
+            .begin_snapshot_not_before(so_far.read_until());
+        let source = source.await?;
         let header = self.header(&source).await?;
         let changes = changes_since(&source, &so_far.since).await?;
         let writer = self.begin(base, Some(&so_far.checkpoint));
@@ -169,7 +178,7 @@ impl Work<'_> {
         if header.resume_point.is_some() {
             pass = pass.leaving_out();
         }
-        let keeper = Keeper::new(self, &writer, &header, so_far.scanned_at);
+        let keeper = Keeper::new(self, &source, &writer, &header, so_far.scanned_at);
         if let Some(why) = keeper.beside(pass.read_all()).await? {
             let closer = self.approach(&source, &keeper, so_far.scanned_at).await?;
             return Ok(Exact::Lacking(Box::new(closer), why));

@@ -9,7 +9,7 @@ use vault::{Checkpoint, CheckpointHeader, SnapshotHeader, SnapshotWriter};
 
 use super::base::{self, Since};
 use super::pass::Known;
-use super::{Error, Work};
+use super::{Error, Work, stored_time};
 use crate::Engine;
 
 /// How often it is looked whether a checkpoint is due, at most.
@@ -27,6 +27,15 @@ pub(super) async fn newest(engine: &Engine, id: vault::SnapshotId) -> Option<Che
     found.unwrap_or_else(|error| {
         tracing::warn!("a checkpoint cannot be read, so everything is stored again: {error}");
         None
+    })
+}
+
+/// Returns the time that a snapshot upon a checkpoint must not be earlier than: nothing tells what
+/// was written between its own time and what was read later than that.
+pub(super) fn read_until(checkpoint: &Checkpoint) -> Option<mongo::ClusterTime> {
+    checkpoint.read_until.map(|time| mongo::ClusterTime {
+        seconds: time.seconds,
+        increment: time.increment,
     })
 }
 
@@ -88,6 +97,7 @@ impl Resumed {
 /// Puts the checkpoints of one pass.
 pub(super) struct Keeper<'a> {
     engine: &'a Engine,
+    source: SourceSnapshot,
     writer: &'a SnapshotWriter,
     header: CheckpointHeader,
 }
@@ -96,6 +106,7 @@ impl<'a> Keeper<'a> {
     /// Will put checkpoints of `writer`. `header` has the point from before the first read.
     pub(super) fn new(
         work: &Work<'a>,
+        source: &SourceSnapshot,
         writer: &'a SnapshotWriter,
         header: &SnapshotHeader,
         scanned_at: model::Timestamp,
@@ -106,12 +117,14 @@ impl<'a> Keeper<'a> {
         let point = point.and_then(Result::ok).map(ResumePoint::for_passes);
         Self {
             engine: work.engine,
+            source: source.clone(),
             writer,
             header: CheckpointHeader {
                 snapshot: header.snapshot,
                 created_at_ms: header.created_at_ms,
                 scanned_at_ms,
                 resume_point: point.map(|point| point.to_bytes()),
+                read_until: None,
             },
         }
     }
@@ -136,12 +149,21 @@ impl<'a> Keeper<'a> {
 
     /// Puts a checkpoint of what the pass has.
     pub(super) async fn put(&self) -> Result<Checkpoint, vault::Error> {
+        let captured = self.writer.capture().await?;
         let created_at_ms = u64::try_from(self.engine.now().as_millis()).unwrap_or(0);
-        let header = CheckpointHeader {
+        let mut header = CheckpointHeader {
             created_at_ms,
             ..self.header.clone()
         };
-        self.writer.checkpoint(header).await
+        // Only now, so that nothing in it was read later.
+        match self.source.read_until().await {
+            Ok(time) => header.read_until = time.map(stored_time),
+            Err(error) => {
+                tracing::warn!("what a checkpoint has will be read again: {error}");
+                header.resume_point = None;
+            }
+        }
+        captured.put(header).await
     }
 
     async fn put_or_warn(&self) {
