@@ -75,19 +75,21 @@ async fn hang(client: &Client, mode: impl Into<mongodb::bson::Bson>) -> anyhow::
     Ok(())
 }
 
-/// Changes, adds and deletes documents of both collections until told to stop.
+/// Changes, adds and deletes documents of both collections until told to stop; of the small one
+/// always the same few, however long that takes: it would be scanned if many had changed.
 async fn write(client: Client, stop: Arc<AtomicBool>) -> anyhow::Result<i32> {
     let mut round = 0;
     while !stop.load(Ordering::SeqCst) {
-        for (name, count) in [("few", FEW), ("many", MANY)] {
+        for (name, count, distinct) in [("few", FEW, FEW / 10), ("many", MANY, MANY)] {
             let collection = client.database("shop").collection::<Document>(name);
-            let id = round * 37 % count;
+            let id = round * 37 % distinct;
             let change = doc! { "$inc": { "n": 1 } };
             collection.update_one(doc! { "_id": id }, change).await?;
-            let id = (round * 53 + 1) % count;
+            let id = (round * 53 + 1) % distinct;
             collection.delete_one(doc! { "_id": id }).await?;
-            let new = doc! { "_id": count + round, "n": round };
-            collection.insert_one(new).await?;
+            let id = count + round % distinct;
+            let new = collection.replace_one(doc! { "_id": id }, doc! { "n": round });
+            new.upsert(true).await?;
         }
         round += 1;
     }
