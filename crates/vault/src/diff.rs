@@ -14,14 +14,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 
-use crate::block;
 use crate::error::Error;
 use crate::fetch::{Piece, ReadCounter, fetch};
 use crate::frame::ObjectSeal;
 use crate::id::PackId;
 use crate::manifest::CollectionManifest;
 use crate::page::BlockReference;
-use crate::reader::{open_block, open_strips};
+use crate::reader::{copy_documents, open_strips};
 use crate::repository::Inner;
 use crate::sidecar::Key;
 use stretches::{Differing, Stretches};
@@ -354,22 +353,9 @@ async fn read(
     });
     let open = |repository: &Inner, seal: &ObjectSeal, piece: Piece<Wanted>, sealed: Vec<u8>| {
         let (block, wanted) = piece.what;
-        let plain = open_block(repository, seal, &block, sealed)?;
-        let corrupt = |reason: &str| {
-            Error::corrupt(seal.object(), format!("frame {}: {reason}", block.ordinal))
-        };
-        let ranges = block::parse(&plain).map_err(|reason| corrupt(&reason))?;
-        let copy = |located: Located| {
-            let range = ranges.get(located.ordinal as usize);
-            let range = range.ok_or_else(|| corrupt("a run ends after the last document"))?;
-            let document = &plain[range.start as usize..range.end as usize];
-            // Copied, so that one document does not hold the memory of a block.
-            Ok((located, Bytes::copy_from_slice(document)))
-        };
-        wanted
-            .into_iter()
-            .map(copy)
-            .collect::<Result<Vec<_>, Error>>()
+        let ordinals = wanted.iter().map(|located| located.ordinal);
+        let documents = copy_documents(repository, seal, &block, sealed, ordinals)?;
+        Ok(wanted.into_iter().zip(documents).collect::<Vec<_>>())
     };
     let counter = ReadCounter::default();
     let read = fetch(repository, &counter, pieces.collect(), open);

@@ -15,7 +15,7 @@ use crate::task::blocking;
 
 /// Bytes of pieces in one request, unless one piece has more.
 const READ_BYTES_MAX: u64 = 2 << 20;
-/// Bytes from the first piece of a request to the last one: an object store may read all between.
+/// Bytes from the first piece of a request to the last one where the store may read all between.
 const SPAN_BYTES_MAX: u64 = 8 << 20;
 /// Requests at a time.
 const READS_AT_A_TIME: usize = 4;
@@ -69,7 +69,11 @@ where
     F: Fn(&Inner, &ObjectSeal, Piece<T>, Vec<u8>) -> Result<R, Error> + Clone + Send + 'static,
 {
     let (repository, counter) = (repository.clone(), counter.clone());
-    futures::stream::iter(group(pieces))
+    let span_max = match repository.store.reads_between() {
+        true => SPAN_BYTES_MAX,
+        false => u64::MAX,
+    };
+    futures::stream::iter(group(pieces, span_max))
         .map(move |group| {
             let (repository, counter, open) = (repository.clone(), counter.clone(), open.clone());
             async move {
@@ -91,7 +95,8 @@ where
         .buffer_unordered(READS_AT_A_TIME)
 }
 
-fn group<T>(mut pieces: Vec<Piece<T>>) -> Vec<Group<T>> {
+/// Groups pieces into requests, of which none spans more bytes than `span_max`.
+fn group<T>(mut pieces: Vec<Piece<T>>, span_max: u64) -> Vec<Group<T>> {
     pieces.sort_unstable_by_key(|piece| (piece.pack, piece.offset));
     let mut groups: Vec<Group<T>> = Vec::new();
     for piece in pieces {
@@ -99,7 +104,7 @@ fn group<T>(mut pieces: Vec<Piece<T>>) -> Vec<Group<T>> {
             Some(group)
                 if group.pack == piece.pack
                     && group.bytes + piece.length <= READ_BYTES_MAX
-                    && piece.range().end - group.pieces[0].offset <= SPAN_BYTES_MAX =>
+                    && piece.range().end - group.pieces[0].offset <= span_max =>
             {
                 group.bytes += piece.length;
                 group.pieces.push(piece);
@@ -135,7 +140,7 @@ mod tests {
             piece(3, READ_BYTES_MAX + 17, 1),
             piece(4, u64::MAX, 1),
         ];
-        let ranges: Vec<_> = group(pieces)
+        let ranges: Vec<_> = group(pieces, SPAN_BYTES_MAX)
             .iter()
             .map(|group| (group.pack.0[0], group.bytes, group.pieces.len()))
             .collect();

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 
-use crate::block;
 use crate::error::Error;
 use crate::fetch::{Piece, ReadCounter, fetch};
 use crate::frame::ObjectSeal;
@@ -16,7 +15,7 @@ use crate::live::{ByBlock, Live, Pages};
 use crate::locate::{BlockPlace, Candidate, locate};
 use crate::manifest::CollectionManifest;
 use crate::page::BlockReference;
-use crate::reader::open_block;
+use crate::reader::copy_documents;
 use crate::repository::Inner;
 use crate::segment::IdentityHash;
 
@@ -151,19 +150,10 @@ fn read(
     type Wanted = Piece<(BlockReference, Vec<Live>)>;
     let open = |repository: &Inner, seal: &ObjectSeal, piece: Wanted, sealed: Vec<u8>| {
         let (block, wanted) = piece.what;
-        let plain = open_block(repository, seal, &block, sealed)?;
-        let corrupt = |reason: &str| {
-            Error::corrupt(seal.object(), format!("frame {}: {reason}", block.ordinal))
-        };
-        let ranges = block::parse(&plain).map_err(|reason| corrupt(&reason))?;
-        let copy = |live: &Live| {
-            let range = ranges.get(live.document as usize);
-            let range = range.ok_or_else(|| corrupt("an entry is behind the last document"))?;
-            let document = &plain[range.start as usize..range.end as usize];
-            // Copied, so that one document does not hold the memory of a block.
-            Ok((live.identity, Bytes::copy_from_slice(document)))
-        };
-        wanted.iter().map(copy).collect::<Result<Vec<_>, Error>>()
+        let ordinals = wanted.iter().map(|live| live.document);
+        let documents = copy_documents(repository, seal, &block, sealed, ordinals)?;
+        let identities = wanted.iter().map(|live| live.identity);
+        Ok(identities.zip(documents).collect::<Vec<_>>())
     };
     fetch(repository, counter, pieces.collect(), open)
 }

@@ -3,7 +3,8 @@
 //! is sealed in strips, so a nonce never repeats under a key. Must never return bytes that did not
 //! authenticate.
 
-use std::cell::RefCell;
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 
 use ring::aead;
 
@@ -13,6 +14,8 @@ use crate::error::Error;
 pub(crate) const TAG_BYTES: usize = 16;
 /// Bytes that a frame has beyond its content: codec and tag.
 pub(crate) const FRAME_OVERHEAD_BYTES: usize = 1 + TAG_BYTES;
+/// Most memory for contents that a thread keeps until the next one.
+const ROOM_BYTES_MAX: usize = 2 << 20;
 
 /// The content as it is.
 pub(crate) const CODEC_NONE: u8 = 0;
@@ -100,6 +103,30 @@ impl ObjectSeal {
         opened.map(|(_, content)| content)
     }
 
+    /// Opens a frame and shows its content, in memory that the thread uses again: getting a
+    /// mebibyte from the system costs as much as decompressing into it.
+    pub(crate) fn show<R>(
+        &self,
+        kind: FrameKind,
+        ordinal: u32,
+        sealed: Vec<u8>,
+        raw_length: RawLength,
+        look: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, Error> {
+        let at = || format!("{kind:?} frame {ordinal}");
+        let plain = self.open_plain(kind, ordinal, 0, sealed);
+        let plain = plain.map_err(|reason| self.corrupt(at(), reason))?;
+        let content = expand(&plain, raw_length, ROOM.take());
+        let content = content.map_err(|reason| self.corrupt(at(), &format!(": {reason}")))?;
+        let seen = look(&content);
+        if let Cow::Owned(room) = content
+            && room.capacity() <= ROOM_BYTES_MAX
+        {
+            ROOM.set(room);
+        }
+        Ok(seen)
+    }
+
     /// Opens a frame; returns its plain text, to be sealed elsewhere as it is, and its content.
     pub(crate) fn open_kept(
         &self,
@@ -111,8 +138,9 @@ impl ObjectSeal {
         let at = || format!("{kind:?} frame {ordinal}");
         let plain = self.open_plain(kind, ordinal, 0, sealed);
         let plain = plain.map_err(|reason| self.corrupt(at(), reason))?;
-        let content = expand(&plain, raw_length);
+        let content = expand(&plain, raw_length, Vec::new());
         let content = content.map_err(|reason| self.corrupt(at(), &format!(": {reason}")))?;
+        let content = content.into_owned();
         Ok((plain, content))
     }
 
@@ -128,8 +156,9 @@ impl ObjectSeal {
         let at = || format!("{kind:?} frame {ordinal}, strip {strip}");
         let plain = self.open_plain(kind, ordinal, strip, sealed);
         let plain = plain.map_err(|reason| self.corrupt(at(), reason))?;
-        let content = expand(&plain, raw_length);
-        content.map_err(|reason| self.corrupt(at(), &format!(": {reason}")))
+        let content = expand(&plain, raw_length, Vec::new());
+        let content = content.map_err(|reason| self.corrupt(at(), &format!(": {reason}")))?;
+        Ok(content.into_owned())
     }
 
     fn corrupt(&self, at: String, reason: &str) -> Error {
@@ -210,20 +239,22 @@ impl Compressor {
     }
 }
 
-fn expand(plain: &[u8], raw_length: RawLength) -> Result<Vec<u8>, String> {
+/// Undoes a frame's codec. What is decompressed is put into `room`.
+fn expand(plain: &[u8], raw_length: RawLength, room: Vec<u8>) -> Result<Cow<'_, [u8]>, String> {
     let (&codec, body) = plain.split_first().ok_or("it is empty")?;
     let limit = match raw_length {
         RawLength::Exactly(length) | RawLength::AtMost(length) => length,
     };
     let content = match codec {
-        CODEC_NONE if body.len() <= limit => body.to_vec(),
+        CODEC_NONE if body.len() <= limit => Cow::Borrowed(body),
         CODEC_NONE => return Err(format!("it has {} bytes, expected {limit}", body.len())),
         CODEC_ZSTD => {
-            let room = match zstd::zstd_safe::get_frame_content_size(body) {
+            let size = match zstd::zstd_safe::get_frame_content_size(body) {
                 Ok(Some(size)) if size <= limit as u64 => usize::try_from(size).unwrap_or(limit),
                 _ => return Err(format!("its compressed size is not at most {limit} bytes")),
             };
-            decompress(body, room).map_err(|_| "it does not decompress")?
+            let content = decompress(body, size, room).map_err(|_| "it does not decompress")?;
+            Cow::Owned(content)
         }
         other => return Err(format!("codec {other} is unknown")),
     };
@@ -239,16 +270,20 @@ thread_local! {
     /// Kept, because making one costs as much as decompressing a page.
     static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
         const { RefCell::new(None) };
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-fn decompress(body: &[u8], room: usize) -> std::io::Result<Vec<u8>> {
+fn decompress(body: &[u8], size: usize, mut room: Vec<u8>) -> std::io::Result<Vec<u8>> {
+    room.clear();
+    room.reserve_exact(size);
     DECOMPRESSOR.with_borrow_mut(|kept| {
         let decompressor = match kept {
             Some(decompressor) => decompressor,
             None => kept.insert(zstd::bulk::Decompressor::new()?),
         };
-        decompressor.decompress(body, room)
-    })
+        decompressor.decompress_to_buffer(body, &mut room)
+    })?;
+    Ok(room)
 }
 
 fn nonce(ordinal: u32, strip: u32) -> aead::Nonce {

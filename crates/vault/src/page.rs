@@ -142,6 +142,15 @@ impl Page {
     pub(crate) fn pack_of(&self, block: &BlockReference) -> PackId {
         self.packs[block.pack as usize]
     }
+
+    /// Returns how many documents of each of its blocks are live on this page.
+    pub(crate) fn live_documents(&self) -> Vec<u64> {
+        let mut live = vec![0; self.blocks.len()];
+        for run in &self.runs {
+            live[run.block as usize] += u64::from(run.count);
+        }
+        live
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use futures::future::{BoxFuture, Shared};
 use futures::{FutureExt, Stream};
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use crate::block::{self, Block};
 use crate::error::Error;
@@ -21,7 +20,7 @@ use crate::pack;
 use crate::page::{BlockReference, PAGE_BYTES_MAX, Page};
 use crate::repository::{Held, Inner};
 use crate::sidecar::{self, Sidecar};
-use crate::task::{blocking, ended};
+use crate::task::{Task, blocking};
 
 /// Most bytes of documents in what is yielded at a time, unless one run has more.
 const YIELD_BYTES: usize = 1 << 20;
@@ -115,11 +114,63 @@ pub(crate) fn open_block(
 ) -> Result<Vec<u8>, Error> {
     let length = RawLength::Exactly(block.raw_length as usize);
     let plain = seal.open(FrameKind::Block, block.ordinal, sealed, length)?;
-    if repository.hash_keys.block(&plain) != block.id {
-        let reason = format!("block in frame {}: its hash does not agree", block.ordinal);
-        return Err(Error::corrupt(seal.object(), reason));
-    }
+    require_name(repository, seal, block, &plain)?;
     Ok(plain)
+}
+
+/// Opens a block's frame, compares its name, and shows what is of its plain bytes: the documents,
+/// and where each lies.
+pub(crate) fn show_block<R>(
+    repository: &Inner,
+    seal: &ObjectSeal,
+    block: &BlockReference,
+    sealed: Vec<u8>,
+    look: impl FnOnce(&[u8], &[Range<u32>]) -> Result<R, String>,
+) -> Result<R, Error> {
+    let length = RawLength::Exactly(block.raw_length as usize);
+    let look = |plain: &[u8]| {
+        require_name(repository, seal, block, plain)?;
+        let ranges = block::parse(plain);
+        ranges
+            .and_then(|ranges| look(plain, &ranges))
+            .map_err(|reason| {
+                let reason = format!("frame {}: {reason}", block.ordinal);
+                Error::corrupt(seal.object(), reason)
+            })
+    };
+    seal.show(FrameKind::Block, block.ordinal, sealed, length, look)?
+}
+
+/// Opens a block and copies some of its documents, so that one does not hold the memory of all.
+pub(crate) fn copy_documents(
+    repository: &Inner,
+    seal: &ObjectSeal,
+    block: &BlockReference,
+    sealed: Vec<u8>,
+    ordinals: impl Iterator<Item = u32>,
+) -> Result<Vec<Bytes>, Error> {
+    show_block(repository, seal, block, sealed, |plain, ranges| {
+        let copy = |ordinal: u32| {
+            let range = ranges.get(ordinal as usize);
+            let range = range.ok_or("a document is behind the last one")?;
+            let document = &plain[range.start as usize..range.end as usize];
+            Ok(Bytes::copy_from_slice(document))
+        };
+        ordinals.map(copy).collect()
+    })
+}
+
+fn require_name(
+    repository: &Inner,
+    seal: &ObjectSeal,
+    block: &BlockReference,
+    plain: &[u8],
+) -> Result<(), Error> {
+    if repository.hash_keys.block(plain) == block.id {
+        return Ok(());
+    }
+    let reason = format!("block in frame {}: its hash does not agree", block.ordinal);
+    Err(Error::corrupt(seal.object(), reason))
 }
 
 /// Opens strips of a block's sidecar.
@@ -147,7 +198,7 @@ struct Chunk {
 /// A chunk whose blocks are being read.
 struct InFlight {
     chunk: Chunk,
-    tasks: Vec<Task>,
+    tasks: Vec<Task<()>>,
     fetched: Vec<Fetched>,
 }
 
@@ -255,7 +306,7 @@ impl Reader {
         });
         let fetched = fetched.collect();
         self.recent.shrink(self.read_ahead_bytes / 2);
-        let read = |group| Task(tokio::spawn(read_group(self.repository.clone(), group)));
+        let read = |group| Task::start(read_group(self.repository.clone(), group));
         InFlight {
             tasks: groups.into_iter().map(read).collect(),
             fetched,
@@ -331,8 +382,8 @@ fn plan(page: &Page, chunk_bytes: usize) -> VecDeque<Chunk> {
 impl InFlight {
     /// Returns the documents of the chunk, in blocks of about a megabyte.
     async fn blocks(self) -> Result<Vec<Block>, Error> {
-        for task in self.tasks {
-            task.wait().await;
+        for mut task in self.tasks {
+            task.join().await;
         }
         let mut plain = Vec::with_capacity(self.fetched.len());
         for (fetched, (pack, block)) in self.fetched.into_iter().zip(&self.chunk.blocks) {
@@ -392,22 +443,4 @@ async fn read_group(repository: Arc<Inner>, group: Group) {
         }
     })
     .await;
-}
-
-/// A task that ends with whoever waits for it.
-struct Task(JoinHandle<()>);
-
-impl Task {
-    async fn wait(mut self) {
-        match (&mut self.0).await {
-            Ok(()) => {}
-            Err(error) => ended(error).await,
-        }
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }

@@ -167,6 +167,11 @@ impl Store {
         Ok(error.unwrap_or_else(|| Error::corrupt(name, "a read ended early")))
     }
 
+    /// Answers whether several parts of an object may be read with what lies between them.
+    pub(crate) fn reads_between(&self) -> bool {
+        self.folder.is_none()
+    }
+
     /// Returns the length of an object in bytes.
     pub(crate) async fn length(&self, name: &str) -> Result<u64, Error> {
         let mut attempt = 0;

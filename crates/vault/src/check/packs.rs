@@ -195,46 +195,43 @@ impl PackCheck {
             return self.sidecar(ordinal, entry, sealed);
         }
         let length = RawLength::Exactly(entry.raw_length as usize);
-        let content = self
-            .seal
-            .open(kind, ordinal, sealed.to_vec(), length)
-            .map_err(|error| describe(&error).1)?;
-        match kind {
+        let (keys, blocks) = (&self.keys, &mut self.blocks);
+        let look = |content: &[u8]| match kind {
             FrameKind::Block => {
-                if self.keys.block(&content).0 != entry.id {
-                    return Err(format!("{at}: its hash does not agree"));
+                if keys.block(content).0 != entry.id {
+                    return Err("its hash does not agree".to_owned());
                 }
-                let documents =
-                    block::parse(&content).map_err(|reason| format!("{at}: {reason}"))?;
+                let documents = block::parse(content)?;
                 if documents.len() != entry.documents as usize {
-                    return Err(format!("{at}: it holds {} documents", documents.len()));
+                    return Err(format!("it holds {} documents", documents.len()));
                 }
                 let bytes = documents
                     .iter()
                     .map(|d| &content[d.start as usize..d.end as usize]);
-                let hashes: Vec<_> = bytes.map(|bytes| self.keys.document(bytes)).collect();
+                let hashes: Vec<_> = bytes.map(|bytes| keys.document(bytes)).collect();
                 let lengths = documents
                     .iter()
                     .map(|document| document.end - document.start);
                 let lengths: Vec<u32> = lengths.collect();
-                self.blocks.insert(entry.id, digest(&hashes, &lengths));
+                blocks.insert(entry.id, digest(&hashes, &lengths));
+                Ok(())
             }
             FrameKind::Page => {
-                if self.keys.page(&content).0 != entry.id {
-                    return Err(format!("{at}: its hash does not agree"));
+                if keys.page(content).0 != entry.id {
+                    return Err("its hash does not agree".to_owned());
                 }
-                Page::decode(&content).map_err(|reason| format!("{at}: {reason}"))?;
+                Page::decode(content).map(drop)
             }
             // What it says can only be verified beside the part it belongs to.
-            FrameKind::Segment => {}
+            FrameKind::Segment => Ok(()),
             FrameKind::Sidecar
             | FrameKind::Footer
             | FrameKind::Manifest
-            | FrameKind::Checkpoint => {
-                return Err(format!("{at} is out of place"));
-            }
-        }
-        Ok(())
+            | FrameKind::Checkpoint => Err("it is out of place".to_owned()),
+        };
+        let seen = self.seal.show(kind, ordinal, sealed.to_vec(), length, look);
+        let seen = seen.map_err(|error| describe(&error).1)?;
+        seen.map_err(|reason| format!("{at}: {reason}"))
     }
 
     /// Verifies every strip of a sidecar, and that it says what the block's own bytes say.

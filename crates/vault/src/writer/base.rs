@@ -3,20 +3,18 @@
 //! document whose sidecar was not authenticated.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
-use tokio::task::JoinHandle;
-
 use super::window::Place;
-use crate::block;
 use crate::error::Error;
 use crate::id::PackId;
 use crate::manifest::PageReference;
 use crate::page::{BlockReference, Run};
-use crate::reader::{open_block, open_strips, read_page};
+use crate::reader::{open_strips, read_page, show_block};
 use crate::repository::Inner;
 use crate::sidecar::{Key, Sidecar};
-use crate::task::{blocking, ended};
+use crate::task::{Task, blocking};
 
 /// Documents whose sidecars are read at a time, unless a few blocks have more.
 const STEP_DOCUMENTS: u64 = 64 << 10;
@@ -38,14 +36,8 @@ pub(super) struct BaseReader {
     reading: Option<Reading>,
 }
 
-/// A read that ends with whoever waits for it.
-struct Reading(JoinHandle<(Rest, Result<Option<Step>, Error>)>);
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
+/// A step that is being read, and what is left behind it.
+type Reading = Task<(Rest, Result<Option<Step>, Error>)>;
 
 impl BaseReader {
     /// Starts to read the first step.
@@ -66,10 +58,7 @@ impl BaseReader {
         let Some(reading) = &mut self.reading else {
             return Ok(None);
         };
-        let (rest, result) = match (&mut reading.0).await {
-            Ok(done) => done,
-            Err(error) => ended(error).await,
-        };
+        let (rest, result) = reading.join().await;
         self.reading = match &result {
             Ok(Some(_)) => Some(rest.start()),
             _ => None,
@@ -93,11 +82,11 @@ struct Rest {
 
 impl Rest {
     fn start(self) -> Reading {
-        Reading(tokio::spawn(async move {
+        Task::start(async move {
             let mut rest = self;
             let step = rest.step().await;
             (rest, step)
-        }))
+        })
     }
 
     async fn step(&mut self) -> Result<Option<Step>, Error> {
@@ -239,21 +228,23 @@ pub(super) async fn read_of_block(
     let ordinals = ordinals.to_vec();
     let open = move || {
         let seal = repository.pack_seal(pack);
-        let plain = open_block(&repository, &seal, &block, sealed.into())?;
-        pick(&plain, &sidecar, &ordinals).map_err(|reason| {
-            let reason = format!("frame {}: {reason}", block.ordinal);
-            Error::corrupt(seal.object(), reason)
-        })
+        show_block(
+            &repository,
+            &seal,
+            &block,
+            sealed.into(),
+            |plain, ranges| pick(plain, ranges, &sidecar, &ordinals),
+        )
     };
     blocking(open).await
 }
 
 fn pick(
     plain: &[u8],
+    ranges: &[Range<u32>],
     sidecar: &Sidecar,
     ordinals: &[u32],
 ) -> Result<Vec<(u32, Key, Vec<u8>)>, String> {
-    let ranges = block::parse(plain)?;
     let pick = |&ordinal: &u32| {
         let range = ranges.get(ordinal as usize)?;
         let key = sidecar.key(ordinal as usize);

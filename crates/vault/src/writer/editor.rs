@@ -32,7 +32,7 @@ use crate::reader::open_strips;
 use crate::repository::Inner;
 use crate::segment::{IdentityHash, Segment};
 use crate::sidecar::Key;
-use crate::task::blocking;
+use crate::task::{Task, blocking};
 
 /// Bytes of found documents that wait to be compared with the base.
 const PENDING_BYTES_MAX: usize = 16 << 20;
@@ -265,11 +265,10 @@ impl CollectionEditor {
                     wanted.live.push(live);
                 }
             }
-            for run in &page.runs {
-                let block = &page.blocks[run.block as usize];
+            for (block, live) in page.blocks.iter().zip(page.live_documents()) {
                 let place = (page.pack_of(block), block.ordinal);
                 if by_block.contains(&place) {
-                    *documents.entry(place).or_default() += u64::from(run.count);
+                    *documents.entry(place).or_default() += live;
                 }
             }
         }
@@ -281,7 +280,12 @@ impl CollectionEditor {
 
     /// Ends the collection and returns what it adds up to. An editor that replaced nothing refers
     /// to what the base has as it is, and reads nothing.
-    pub async fn finish(mut self) -> Result<CollectionSummary, Error> {
+    pub async fn finish(self) -> Result<CollectionSummary, Error> {
+        // Most of the work is here, and others end beside this one: not on one thread with them.
+        Task::start(self.end()).join().await
+    }
+
+    async fn end(mut self) -> Result<CollectionSummary, Error> {
         if self.failed {
             return Err(Error::invalid(
                 "a collection was finished after a failed edit",

@@ -6,7 +6,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use tokio::task::JoinHandle;
 
 use super::Shared;
 use super::checkpoint::PackedSoFar;
@@ -26,7 +25,7 @@ use crate::pack::{self, NewFrame, PackBuilder};
 use crate::page::Page;
 use crate::segment::IdentityHash;
 use crate::sidecar::Sidecar;
-use crate::task::ended;
+use crate::task::Task;
 
 /// What the packer is told.
 pub(super) enum Message {
@@ -98,7 +97,7 @@ pub(super) struct Packer {
     pub(super) shared: Arc<Shared>,
     inbox: mpsc::UnboundedReceiver<Message>,
     open: Option<OpenPack>,
-    putting: Option<Putting>,
+    putting: Option<Task<Result<(), Error>>>,
     pub(super) collections: HashMap<usize, Layout>,
     /// Packs that blocks, pages and segments of this snapshot went to.
     pub(super) packs: HashSet<PackId>,
@@ -124,15 +123,6 @@ struct WaitingSidecar {
     sequence: u64,
     block: BlockId,
     sidecar: Sidecar,
-}
-
-/// A put that ends with the packer.
-struct Putting(JoinHandle<Result<(), Error>>);
-
-impl Drop for Putting {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 impl Packer {
@@ -528,11 +518,11 @@ impl Packer {
         let bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         self.stored_bytes += bytes;
         let shared = self.shared.clone();
-        self.putting = Some(Putting(tokio::spawn(async move {
+        self.putting = Some(Task::start(async move {
             shared.repository.store.put_new(&name, chunks).await?;
             shared.counters.stored(bytes);
             Ok(())
-        })));
+        }));
         Ok(())
     }
 
@@ -540,9 +530,6 @@ impl Packer {
         let Some(mut putting) = self.putting.take() else {
             return Ok(());
         };
-        match (&mut putting.0).await {
-            Ok(result) => result,
-            Err(error) => ended(error).await,
-        }
+        putting.join().await
     }
 }

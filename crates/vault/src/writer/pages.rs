@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::fingerprint::Sum;
 use crate::id::{BlockId, PackId};
+use crate::locate::BlockPlace;
 use crate::page::{BlockReference, PAGE_BLOCKS_MAX, PAGE_BLOCKS_MIN, PAGE_RUNS_MAX, Page, Run};
 
 /// Blocks at which a page ends that is not cut by content.
@@ -38,7 +39,9 @@ fn may_begin(block: &BlockId) -> bool {
 pub(super) struct PageBuilder {
     page: Page,
     packs: HashMap<PackId, u32>,
-    blocks: HashMap<(PackId, u32), u32>,
+    blocks: HashMap<BlockPlace, u32>,
+    /// The block of the last run: most runs are of the same one as the run before.
+    last: Option<(BlockPlace, u32)>,
 }
 
 impl PageBuilder {
@@ -60,18 +63,8 @@ impl PageBuilder {
 
     /// Adds a run; `block`'s index of its pack is set here.
     pub(super) fn run(&mut self, pack: PackId, block: &BlockReference, first: u32, count: u32) {
+        let block_index = self.block(pack, block);
         let page = &mut self.page;
-        let pack_index = *self.packs.entry(pack).or_insert_with(|| {
-            page.packs.push(pack);
-            index(page.packs.len() - 1)
-        });
-        let block_index = *self.blocks.entry((pack, block.ordinal)).or_insert_with(|| {
-            page.blocks.push(BlockReference {
-                pack: pack_index,
-                ..block.clone()
-            });
-            index(page.blocks.len() - 1)
-        });
         page.documents += u64::from(count);
         match page.runs.last_mut() {
             Some(last) if last.block == block_index && last.first + last.count == first => {
@@ -83,6 +76,28 @@ impl PageBuilder {
                 count,
             }),
         }
+    }
+
+    /// Returns the index of a block, which is added where it is new.
+    fn block(&mut self, pack: PackId, block: &BlockReference) -> u32 {
+        let place = (pack, block.ordinal);
+        if let Some((_, known)) = self.last.filter(|(last, _)| *last == place) {
+            return known;
+        }
+        let page = &mut self.page;
+        let pack_index = *self.packs.entry(pack).or_insert_with(|| {
+            page.packs.push(pack);
+            index(page.packs.len() - 1)
+        });
+        let block_index = *self.blocks.entry(place).or_insert_with(|| {
+            page.blocks.push(BlockReference {
+                pack: pack_index,
+                ..block.clone()
+            });
+            index(page.blocks.len() - 1)
+        });
+        self.last = Some((place, block_index));
+        block_index
     }
 
     /// Adds what runs add up to.
