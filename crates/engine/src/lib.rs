@@ -22,6 +22,7 @@ mod scratch;
 #[path = "../tests/it/world.rs"]
 #[expect(dead_code, reason = "the tests beside the code need a part of it")]
 mod test_world;
+mod under_way;
 mod usecase;
 mod worker;
 

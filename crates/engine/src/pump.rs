@@ -7,14 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use model::Progress;
 use mongo::{Collection, Loader, ScanBatch, ScanStream, SourceSnapshot};
-use tokio::task::{JoinError, JoinSet};
+use tokio::sync::oneshot::error::RecvError;
 use vault::{Batch, Block, Fingerprint, Fingerprinter, ReadOptions, Repository, Span};
 
 use crate::deployment::ConnectError;
 use crate::lanes::{Lane, Lanes};
+use crate::under_way::UnderWay;
 
 /// Inserts in flight per collection; two writers are what one primary rewards.
 const INSERTS_IN_FLIGHT: usize = 2;
@@ -166,18 +168,20 @@ async fn lane_for<'a>(stored: &vault::CollectionManifest, lanes: &'a Lanes) -> L
     lane
 }
 
-/// Writes a stored collection to the target.
+/// Writes a stored collection to the target. After an error, or where it is given up, some inserts
+/// may still be under way.
 pub(crate) async fn up(
     repository: &Repository,
     stored: &vault::CollectionManifest,
     loader: &Loader,
     lanes: &Lanes,
+    under_way: &UnderWay,
     counter: &SharedCounter,
 ) -> Result<(), PumpError> {
     let lane = lane_for(stored, lanes).await;
     let mut blocks = Box::pin(repository.blocks(stored, READING));
-    // Tasks of their own, so that they go on while the next block is read; ended when dropped.
-    let mut inserts = JoinSet::new();
+    // Tasks of their own, so that they go on while the next block is read.
+    let mut inserts = FuturesUnordered::new();
     while let Some(block) = blocks.try_next().await? {
         let at_a_time = if loader.ordered() || lane.is_wide() {
             1
@@ -185,11 +189,11 @@ pub(crate) async fn up(
             INSERTS_IN_FLIGHT
         };
         while inserts.len() >= at_a_time {
-            ended(inserts.join_next().await)?;
+            ended(inserts.next().await)?;
         }
-        inserts.spawn(insert(loader.clone(), block, counter.clone()));
+        inserts.push(under_way.start(insert(loader.clone(), block, counter.clone())));
     }
-    while let Some(insert) = inserts.join_next().await {
+    while let Some(insert) = inserts.next().await {
         ended(Some(insert))?;
     }
     Ok(())
@@ -207,7 +211,7 @@ pub(crate) async fn read_through(
     Ok(())
 }
 
-fn ended(insert: Option<Result<Result<(), PumpError>, JoinError>>) -> Result<(), PumpError> {
+fn ended(insert: Option<Result<Result<(), PumpError>, RecvError>>) -> Result<(), PumpError> {
     insert.map_or(Ok(()), |insert| insert.expect("an insert does not panic"))
 }
 

@@ -135,6 +135,15 @@ async fn clear(server: &Server, job: &str) -> Result<(), Error> {
 
 /// Drops everything that the journal of `job` names, as far as it is there, and forgets it.
 pub(crate) async fn undo(server: &Server, job: &str) -> Result<(), Error> {
+    match drop_named(server, job).await? {
+        0 => Ok(()),
+        _ => clear(server, job).await,
+    }
+}
+
+/// Drops everything that the journal of `job` names, as far as it is there; returns how many names
+/// it has.
+pub(crate) async fn drop_named(server: &Server, job: &str) -> Result<usize, Error> {
     let moves = read(server, job).await?;
     for one in &moves {
         drop_collection(server, &one.database, &one.beside).await?;
@@ -142,10 +151,7 @@ pub(crate) async fn undo(server: &Server, job: &str) -> Result<(), Error> {
             drop_collection(server, &one.database, &aside(job)).await?;
         }
     }
-    if moves.is_empty() {
-        return Ok(());
-    }
-    clear(server, job).await
+    Ok(moves.len())
 }
 
 /// Drops a collection, view or time series; fine where there is none.

@@ -105,6 +105,18 @@ impl Target {
         Ok(moves)
     }
 
+    /// Drops what was loaded beside, and still knows of it: for [`undo`](Self::undo) to do it again,
+    /// once nothing is under way. Only while the restore holds the target and has not begun its flip.
+    pub async fn drop_beside(&self) -> Result<(), Error> {
+        self.held().await?;
+        let marks = guard::marks(&self.server).await?;
+        let own = marks.iter().find(|mark| mark.job == *self.job);
+        if own.is_some_and(|own| own.phase == Phase::Loading) {
+            journal::drop_named(&self.server, &self.job).await?;
+        }
+        Ok(())
+    }
+
     /// Drops what was loaded beside and, where the target is whole without it, removes the marker.
     /// Returns whether the target is as it was before the restore, and whole.
     pub async fn undo(&self) -> Result<bool, Error> {

@@ -24,6 +24,7 @@ mod rewinds;
 mod schedule;
 mod selections;
 mod too_late;
+mod undone;
 mod unsteady;
 mod ways;
 mod world;

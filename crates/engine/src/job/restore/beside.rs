@@ -74,10 +74,12 @@ fn known(put: &Put<'_>, moves: Vec<Move>) -> Result<Vec<Move>, Error> {
 /// asked again for some minutes: what is left would take its room, and keep snapshots off.
 async fn undo(put: &Put<'_>, error: &Error) -> Error {
     let words = in_words(error);
+    let is_still = put.still().await;
     let mut wait = UNDO_WAIT;
     for attempt in 1.. {
         match put.target.undo().await {
-            Ok(true) => return Error::Untouched(words),
+            Ok(true) if is_still => return Error::Untouched(words),
+            Ok(true) => return Error::NotUndone(words),
             Ok(false) => return Error::Incomplete(words),
             Err(error) if attempt < UNDOS_MAX && error.is_transient() => {
                 tracing::warn!(attempt, %error, "undoing a restore is tried again");

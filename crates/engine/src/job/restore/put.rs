@@ -1,6 +1,8 @@
 //! The steps that all ways of putting a snapshot back are made of.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use model::{CollectionAction, CollectionReport, Proof, RestoreReport};
@@ -12,6 +14,10 @@ use super::items::{Item, Items};
 use crate::Engine;
 use crate::lanes::Lanes;
 use crate::pump::{self, SharedCounter};
+use crate::under_way::UnderWay;
+
+/// How long to wait for commands that nobody waits for any more.
+const UNDER_WAY_WAIT: Duration = Duration::from_secs(60);
 
 /// What one restore works with.
 pub(super) struct Put<'a> {
@@ -24,6 +30,7 @@ pub(super) struct Put<'a> {
     /// Whether everything is to be read in the end, also where history would prove it.
     pub(super) reads_whole: bool,
     lanes: Lanes,
+    under_way: UnderWay,
     counter: &'a SharedCounter,
 }
 
@@ -71,6 +78,7 @@ impl<'a> Put<'a> {
             target,
             reads_whole: false,
             lanes: Lanes::new(engine.parts.config.cursors),
+            under_way: UnderWay::default(),
             counter,
         };
         counter.reset();
@@ -188,10 +196,25 @@ impl<'a> Put<'a> {
         Ok(())
     }
 
+    /// Makes sure that nothing makes a collection again once it is dropped: after an error in one,
+    /// what was sent for the others goes on at the server. Answers whether all of it ended.
+    pub(super) async fn still(&self) -> bool {
+        let ended = || tokio::time::timeout(UNDER_WAY_WAIT, self.under_way.ended());
+        if ended().await.is_ok() {
+            return true;
+        }
+        // What takes so long is a build of indexes; it ends with its collection.
+        if let Err(error) = self.target.drop_beside().await {
+            tracing::warn!(%error, "what was loaded beside is not dropped yet");
+        }
+        ended().await.is_ok()
+    }
+
     async fn load(&self, one: &Loading<'_>) -> Result<(), Error> {
         let stored = self.stored(one.item);
         let overflows = one.under.overflows(stored.documents, stored.bytes);
-        self.target.create(&one.under).await?;
+        let (target, under) = (self.target.clone(), one.under.clone());
+        self.run(async move { target.create(&under).await }).await?;
         if overflows {
             let (documents, bytes) = (stored.documents, stored.bytes);
             self.target
@@ -203,14 +226,26 @@ impl<'a> Put<'a> {
             stored,
             &self.target.loader(&one.under),
             &self.lanes,
+            &self.under_way,
             self.counter,
         )
         .await?;
         if overflows {
             self.target.restore_limits(&one.under).await?;
         }
-        self.target.build_indexes(&one.under).await?;
+        let (target, under) = (self.target.clone(), one.under.clone());
+        self.run(async move { target.build_indexes(&under).await })
+            .await?;
         Ok(())
+    }
+
+    /// Runs a command that is waited for although nobody wants to know what comes of it any more.
+    async fn run<R: Send + 'static>(
+        &self,
+        command: impl Future<Output = Result<R, mongo::Error>> + Send + 'static,
+    ) -> Result<R, Error> {
+        let ended = self.under_way.start(command).await;
+        Ok(ended.expect("a command does not panic")?)
     }
 
     /// Reads everything back that was loaded, and compares; only then may anything in it expire.
