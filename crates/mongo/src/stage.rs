@@ -105,8 +105,9 @@ impl Target {
         Ok(moves)
     }
 
-    /// Drops what was loaded beside, and still knows of it: for [`undo`](Self::undo) to do it again,
-    /// once nothing is under way. Only while the restore holds the target and has not begun its flip.
+    /// Drops what was loaded beside, and still knows of it: for [`undo`](Self::undo) to do it
+    /// again, once nothing is under way. Only while the restore holds the target and has not begun
+    /// its flip.
     pub async fn drop_beside(&self) -> Result<(), Error> {
         self.held().await?;
         let marks = guard::marks(&self.server).await?;
