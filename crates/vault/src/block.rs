@@ -157,6 +157,11 @@ impl OpenBlock {
         })
     }
 
+    /// Returns the length of its documents: where the tables of its plain bytes begin.
+    pub(crate) fn documents_length(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Returns the block's plain bytes.
     pub(crate) fn into_plain(mut self) -> Vec<u8> {
         self.bytes.reserve(4 * self.entries.len() + 4);
@@ -169,16 +174,18 @@ impl OpenBlock {
     }
 }
 
-/// Returns where each document of a block's plain bytes lies.
-pub(crate) fn parse(plain: &[u8]) -> Result<Vec<Range<u32>>, String> {
-    let (rest, count) = plain
+/// Returns where each document of a block of so many plain bytes lies. `end` is all of them, or the
+/// last ones with the tables.
+pub(crate) fn parse(end: &[u8], length: usize) -> Result<Vec<Range<u32>>, String> {
+    let (rest, count) = end
         .split_last_chunk::<4>()
         .ok_or("the block is too short")?;
     let count = u32::from_le_bytes(*count) as usize;
     if count > BLOCK_DOCUMENTS_MAX || rest.len() < 4 * count {
         return Err(format!("the block cannot hold {count} documents"));
     }
-    let (documents, lengths) = rest.split_at(rest.len() - 4 * count);
+    let lengths = &rest[rest.len() - 4 * count..];
+    let documents = length - lengths.len() - 4;
     let mut ranges = Vec::with_capacity(count);
     let mut start = 0_u32;
     for length in lengths.chunks_exact(4) {
@@ -189,10 +196,9 @@ pub(crate) fn parse(plain: &[u8]) -> Result<Vec<Range<u32>>, String> {
         ranges.push(start..end);
         start = end;
     }
-    if start as usize != documents.len() {
+    if start as usize != documents {
         return Err(format!(
-            "lengths add up to {start}, not to {} bytes",
-            documents.len()
+            "lengths add up to {start}, not to {documents} bytes"
         ));
     }
     Ok(ranges)
@@ -226,7 +232,10 @@ mod tests {
     #[test]
     fn documents_are_found_again() {
         let plain = plain(&[b"one", b"", b"three"]);
-        assert_eq!(parse(&plain), Ok(vec![0..3, 3..3, 3..8]));
+        assert_eq!(parse(&plain, plain.len()), Ok(vec![0..3, 3..3, 3..8]));
+        assert_eq!(parse(&plain[8..], plain.len()), Ok(vec![0..3, 3..3, 3..8]));
+        assert!(parse(&plain[9..], plain.len()).is_err());
+        assert!(parse(&plain[8..], plain.len() + 1).is_err());
         let (plain, other) = (Bytes::from(plain), Bytes::from_static(b"another"));
         let mut block = Block::default();
         block.add(&plain, std::slice::from_ref(&(0..3)));
@@ -243,13 +252,10 @@ mod tests {
     fn tables_that_do_not_fit_are_refused() {
         let good = plain(&[b"one", b"two"]);
         for end in 0..good.len() {
-            assert!(
-                parse(&good[..end]).is_err() || end == 0,
-                "cut after {end} bytes"
-            );
+            assert!(parse(&good[..end], end).is_err(), "cut after {end} bytes");
         }
-        assert!(parse(&[0xff; 4]).is_err());
-        assert!(parse(&[0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0]).is_err());
+        assert!(parse(&[0xff; 4], 4).is_err());
+        assert!(parse(&[0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0], 8).is_err());
     }
 
     #[test]

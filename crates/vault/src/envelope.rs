@@ -3,8 +3,9 @@
 
 use bytes::Bytes;
 
+use crate::codec::{Compressor, RawLength};
 use crate::error::Error;
-use crate::frame::{Compressor, FrameKind, ObjectSeal, RawLength};
+use crate::frame::{FrameKind, ObjectSeal};
 use crate::keys::{self, SealingRoot};
 use crate::pack::{FORMAT_VERSION, check_header};
 

@@ -3,23 +3,15 @@
 //! is sealed in strips, so a nonce never repeats under a key. Must never return bytes that did not
 //! authenticate.
 
-use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
-
 use ring::aead;
 
+use crate::codec::{Parts, RawLength, expand, show};
 use crate::error::Error;
 
 /// Bytes that sealing adds: the authentication tag.
 pub(crate) const TAG_BYTES: usize = 16;
 /// Bytes that a frame has beyond its content: codec and tag.
 pub(crate) const FRAME_OVERHEAD_BYTES: usize = 1 + TAG_BYTES;
-/// Most memory for contents that a thread keeps until the next one.
-const ROOM_BYTES_MAX: usize = 2 << 20;
-
-/// The content as it is.
-pub(crate) const CODEC_NONE: u8 = 0;
-const CODEC_ZSTD: u8 = 1;
 
 /// What a frame holds; part of what is authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,28 +95,20 @@ impl ObjectSeal {
         opened.map(|(_, content)| content)
     }
 
-    /// Opens a frame and shows its content, in memory that the thread uses again: getting a
-    /// mebibyte from the system costs as much as decompressing into it.
+    /// Opens a frame and shows its content, of which parts are decompressed as they are wanted.
     pub(crate) fn show<R>(
         &self,
         kind: FrameKind,
         ordinal: u32,
         sealed: Vec<u8>,
         raw_length: RawLength,
-        look: impl FnOnce(&[u8]) -> R,
+        look: impl FnOnce(&mut Parts<'_>) -> R,
     ) -> Result<R, Error> {
         let at = || format!("{kind:?} frame {ordinal}");
         let plain = self.open_plain(kind, ordinal, 0, sealed);
         let plain = plain.map_err(|reason| self.corrupt(at(), reason))?;
-        let content = expand(&plain, raw_length, ROOM.take());
-        let content = content.map_err(|reason| self.corrupt(at(), &format!(": {reason}")))?;
-        let seen = look(&content);
-        if let Cow::Owned(room) = content
-            && room.capacity() <= ROOM_BYTES_MAX
-        {
-            ROOM.set(room);
-        }
-        Ok(seen)
+        let seen = show(&plain, raw_length, look);
+        seen.map_err(|reason| self.corrupt(at(), &format!(": {reason}")))
     }
 
     /// Opens a frame; returns its plain text, to be sealed elsewhere as it is, and its content.
@@ -138,9 +122,8 @@ impl ObjectSeal {
         let at = || format!("{kind:?} frame {ordinal}");
         let plain = self.open_plain(kind, ordinal, 0, sealed);
         let plain = plain.map_err(|reason| self.corrupt(at(), reason))?;
-        let content = expand(&plain, raw_length, Vec::new());
+        let content = expand(&plain, raw_length);
         let content = content.map_err(|reason| self.corrupt(at(), &format!(": {reason}")))?;
-        let content = content.into_owned();
         Ok((plain, content))
     }
 
@@ -156,9 +139,8 @@ impl ObjectSeal {
         let at = || format!("{kind:?} frame {ordinal}, strip {strip}");
         let plain = self.open_plain(kind, ordinal, strip, sealed);
         let plain = plain.map_err(|reason| self.corrupt(at(), reason))?;
-        let content = expand(&plain, raw_length, Vec::new());
-        let content = content.map_err(|reason| self.corrupt(at(), &format!(": {reason}")))?;
-        Ok(content.into_owned())
+        let content = expand(&plain, raw_length);
+        content.map_err(|reason| self.corrupt(at(), &format!(": {reason}")))
     }
 
     fn corrupt(&self, at: String, reason: &str) -> Error {
@@ -189,101 +171,6 @@ impl ObjectSeal {
         bytes.extend_from_slice(&self.header);
         aead::Aad::from(bytes)
     }
-}
-
-/// What is known of a content's length before it is decompressed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum RawLength {
-    /// It has exactly this many bytes.
-    Exactly(usize),
-    /// It has at most this many bytes.
-    AtMost(usize),
-}
-
-/// Compresses frames; kept between blocks because making one costs as much as compressing a small
-/// block.
-pub(crate) struct Compressor {
-    inner: zstd::bulk::Compressor<'static>,
-    scratch: Vec<u8>,
-}
-
-impl Compressor {
-    pub(crate) fn new(level: i32) -> Result<Compressor, Error> {
-        let inner = zstd::bulk::Compressor::new(level)
-            .map_err(|_| Error::invalid(format!("zstd has no compression level {level}")))?;
-        Ok(Compressor {
-            inner,
-            scratch: Vec::new(),
-        })
-    }
-
-    /// Returns the plain text of a frame: the codec, then the content, compressed where that is
-    /// shorter.
-    pub(crate) fn frame(&mut self, content: &[u8]) -> Vec<u8> {
-        self.scratch.clear();
-        self.scratch
-            .reserve(zstd::zstd_safe::compress_bound(content.len()));
-        self.inner
-            .compress_to_buffer(content, &mut self.scratch)
-            .expect("the buffer has room for the worst case");
-        let shrunk = self.scratch.len() < content.len();
-        let (codec, body) = if shrunk {
-            (CODEC_ZSTD, self.scratch.as_slice())
-        } else {
-            (CODEC_NONE, content)
-        };
-        let mut plain = Vec::with_capacity(body.len() + FRAME_OVERHEAD_BYTES);
-        plain.push(codec);
-        plain.extend_from_slice(body);
-        plain
-    }
-}
-
-/// Undoes a frame's codec. What is decompressed is put into `room`.
-fn expand(plain: &[u8], raw_length: RawLength, room: Vec<u8>) -> Result<Cow<'_, [u8]>, String> {
-    let (&codec, body) = plain.split_first().ok_or("it is empty")?;
-    let limit = match raw_length {
-        RawLength::Exactly(length) | RawLength::AtMost(length) => length,
-    };
-    let content = match codec {
-        CODEC_NONE if body.len() <= limit => Cow::Borrowed(body),
-        CODEC_NONE => return Err(format!("it has {} bytes, expected {limit}", body.len())),
-        CODEC_ZSTD => {
-            let size = match zstd::zstd_safe::get_frame_content_size(body) {
-                Ok(Some(size)) if size <= limit as u64 => usize::try_from(size).unwrap_or(limit),
-                _ => return Err(format!("its compressed size is not at most {limit} bytes")),
-            };
-            let content = decompress(body, size, room).map_err(|_| "it does not decompress")?;
-            Cow::Owned(content)
-        }
-        other => return Err(format!("codec {other} is unknown")),
-    };
-    match raw_length {
-        RawLength::Exactly(length) if content.len() != length => {
-            Err(format!("it has {} bytes, expected {length}", content.len()))
-        }
-        _ => Ok(content),
-    }
-}
-
-thread_local! {
-    /// Kept, because making one costs as much as decompressing a page.
-    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
-        const { RefCell::new(None) };
-    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-fn decompress(body: &[u8], size: usize, mut room: Vec<u8>) -> std::io::Result<Vec<u8>> {
-    room.clear();
-    room.reserve_exact(size);
-    DECOMPRESSOR.with_borrow_mut(|kept| {
-        let decompressor = match kept {
-            Some(decompressor) => decompressor,
-            None => kept.insert(zstd::bulk::Decompressor::new()?),
-        };
-        decompressor.decompress_to_buffer(body, &mut room)
-    })?;
-    Ok(room)
 }
 
 fn nonce(ordinal: u32, strip: u32) -> aead::Nonce {

@@ -16,6 +16,7 @@ mod block;
 mod cbor;
 mod check;
 mod checkpoint;
+mod codec;
 mod diff;
 mod envelope;
 mod error;

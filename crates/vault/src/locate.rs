@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 
+use crate::codec::RawLength;
 use crate::error::Error;
 use crate::fetch::{Piece, ReadCounter, fetch};
-use crate::frame::{FrameKind, ObjectSeal, RawLength};
+use crate::frame::{FrameKind, ObjectSeal};
 use crate::id::PackId;
 use crate::pack;
 use crate::repository::Inner;

@@ -369,7 +369,7 @@ mod tests {
             drop(minicbor::decode::<Manifest>(&bytes));
             drop(minicbor::decode::<Footer>(&bytes));
             drop(Page::decode(&bytes));
-            drop(crate::block::parse(&bytes));
+            drop(crate::block::parse(&bytes, bytes.len()));
             drop(Sidecar::with_capacity(0).extend(&bytes, bytes.len() / 32));
         }
     }

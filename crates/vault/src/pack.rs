@@ -4,14 +4,15 @@
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
+use crate::codec::RawLength;
 use crate::error::Error;
-use crate::frame::{FRAME_OVERHEAD_BYTES, FrameKind, ObjectSeal, RawLength};
+use crate::frame::{FRAME_OVERHEAD_BYTES, FrameKind, ObjectSeal};
 use crate::id::{BlockId, PackId};
 use crate::keys::SealingRoot;
 use crate::sidecar::{STRIP_DOCUMENTS, Sidecar};
 
 /// Version of the format that this program writes, and the highest that it reads.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+pub(crate) const FORMAT_VERSION: u32 = 2;
 /// Bytes before the first frame.
 pub(crate) const HEADER_BYTES: u64 = 16;
 /// Bytes after the footer.
@@ -238,7 +239,7 @@ pub(crate) fn check_header(object: &str, bytes: &[u8], magic: &[u8; 8]) -> Resul
         return Err(damaged());
     }
     match u32::from_le_bytes(*version) {
-        FORMAT_VERSION => Ok(()),
+        1..=FORMAT_VERSION => Ok(()),
         version if version > FORMAT_VERSION => Err(Error::Unsupported {
             object: object.to_owned(),
             version,

@@ -12,8 +12,9 @@ use futures::{FutureExt, Stream};
 use tokio::sync::oneshot;
 
 use crate::block::{self, Block};
+use crate::codec::{Parts, RawLength};
 use crate::error::Error;
-use crate::frame::{FrameKind, ObjectSeal, RawLength};
+use crate::frame::{FrameKind, ObjectSeal};
 use crate::id::PackId;
 use crate::manifest::{CollectionManifest, PageReference};
 use crate::pack;
@@ -118,30 +119,9 @@ pub(crate) fn open_block(
     Ok(plain)
 }
 
-/// Opens a block's frame, compares its name, and shows what is of its plain bytes: the documents,
-/// and where each lies.
-pub(crate) fn show_block<R>(
-    repository: &Inner,
-    seal: &ObjectSeal,
-    block: &BlockReference,
-    sealed: Vec<u8>,
-    look: impl FnOnce(&[u8], &[Range<u32>]) -> Result<R, String>,
-) -> Result<R, Error> {
-    let length = RawLength::Exactly(block.raw_length as usize);
-    let look = |plain: &[u8]| {
-        require_name(repository, seal, block, plain)?;
-        let ranges = block::parse(plain);
-        ranges
-            .and_then(|ranges| look(plain, &ranges))
-            .map_err(|reason| {
-                let reason = format!("frame {}: {reason}", block.ordinal);
-                Error::corrupt(seal.object(), reason)
-            })
-    };
-    seal.show(FrameKind::Block, block.ordinal, sealed, length, look)?
-}
-
 /// Opens a block and copies some of its documents, so that one does not hold the memory of all.
+/// Of a block in strips only those are decompressed that have a part of them; its name, which is of
+/// all bytes, is compared where it is not in strips.
 pub(crate) fn copy_documents(
     repository: &Inner,
     seal: &ObjectSeal,
@@ -149,15 +129,30 @@ pub(crate) fn copy_documents(
     sealed: Vec<u8>,
     ordinals: impl Iterator<Item = u32>,
 ) -> Result<Vec<Bytes>, Error> {
-    show_block(repository, seal, block, sealed, |plain, ranges| {
+    let length = RawLength::Exactly(block.raw_length as usize);
+    let corrupt = |reason: String| {
+        let reason = format!("Block frame {}: {reason}", block.ordinal);
+        Error::corrupt(seal.object(), reason)
+    };
+    let look = |parts: &mut Parts<'_>| {
+        if parts.is_one() {
+            require_name(repository, seal, block, parts.all().map_err(corrupt)?)?;
+        }
+        let length = parts.len();
+        let ranges = parts.end().and_then(|end| block::parse(end, length));
+        let ranges = ranges.map_err(corrupt)?;
         let copy = |ordinal: u32| {
             let range = ranges.get(ordinal as usize);
             let range = range.ok_or("a document is behind the last one")?;
-            let document = &plain[range.start as usize..range.end as usize];
+            let document = parts.get(range.start as usize..range.end as usize)?;
             Ok(Bytes::copy_from_slice(document))
         };
-        ordinals.map(copy).collect()
-    })
+        ordinals
+            .map(copy)
+            .collect::<Result<_, _>>()
+            .map_err(corrupt)
+    };
+    seal.show(FrameKind::Block, block.ordinal, sealed, length, look)?
 }
 
 fn require_name(
@@ -388,7 +383,8 @@ impl InFlight {
         let mut plain = Vec::with_capacity(self.fetched.len());
         for (fetched, (pack, block)) in self.fetched.into_iter().zip(&self.chunk.blocks) {
             let bytes = fetched.await?;
-            let documents = block::parse(&bytes).map_err(|reason| corrupt(*pack, block, &reason));
+            let documents =
+                block::parse(&bytes, bytes.len()).map_err(|reason| corrupt(*pack, block, &reason));
             plain.push((bytes, documents?));
         }
         let mut blocks = vec![Block::default()];

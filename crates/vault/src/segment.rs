@@ -385,7 +385,7 @@ pub(crate) fn fill(
 /// Seals a frame as it is: hashes do not shrink, and lengths are to follow from counts.
 fn append(pack: &mut PackBuilder, content: &[u8]) {
     let mut plain = Vec::with_capacity(content.len() + FRAME_OVERHEAD_BYTES);
-    plain.push(crate::frame::CODEC_NONE);
+    plain.push(crate::codec::CODEC_NONE);
     plain.extend_from_slice(content);
     pack.append(NewFrame {
         kind: FrameKind::Segment,

@@ -5,9 +5,10 @@
 use std::ops::Range;
 
 use crate::block::BLOCK_DOCUMENTS_MAX;
+use crate::codec::{CODEC_NONE, RawLength};
 use crate::error::Error;
 use crate::fingerprint::Fingerprint;
-use crate::frame::{CODEC_NONE, FRAME_OVERHEAD_BYTES, FrameKind, ObjectSeal, RawLength};
+use crate::frame::{FRAME_OVERHEAD_BYTES, FrameKind, ObjectSeal};
 use crate::keys::{DOCUMENT_HASH_BYTES, HashKeys, IDENTITY_HASH_BYTES};
 
 /// Documents in a strip, except in the last one: about 2 KiB.

@@ -8,8 +8,9 @@ use futures::StreamExt;
 
 use super::{CheckOptions, Findings, describe};
 use crate::block;
+use crate::codec::{Parts, RawLength};
 use crate::error::Error;
-use crate::frame::{FrameKind, ObjectSeal, RawLength};
+use crate::frame::{FrameKind, ObjectSeal};
 use crate::id::PackId;
 use crate::keys::{DOCUMENT_HASH_BYTES, HashKeys};
 use crate::pack::{self, Footer, FrameEntry, HEADER_BYTES, TRAILER_BYTES};
@@ -196,12 +197,12 @@ impl PackCheck {
         }
         let length = RawLength::Exactly(entry.raw_length as usize);
         let (keys, blocks) = (&self.keys, &mut self.blocks);
-        let look = |content: &[u8]| match kind {
+        let mut look = |content: &[u8]| match kind {
             FrameKind::Block => {
                 if keys.block(content).0 != entry.id {
                     return Err("its hash does not agree".to_owned());
                 }
-                let documents = block::parse(content)?;
+                let documents = block::parse(content, content.len())?;
                 if documents.len() != entry.documents as usize {
                     return Err(format!("it holds {} documents", documents.len()));
                 }
@@ -229,7 +230,9 @@ impl PackCheck {
             | FrameKind::Manifest
             | FrameKind::Checkpoint => Err("it is out of place".to_owned()),
         };
-        let seen = self.seal.show(kind, ordinal, sealed.to_vec(), length, look);
+        let look = |parts: &mut Parts<'_>| look(parts.all()?);
+        let sealed = sealed.to_vec();
+        let seen = self.seal.show(kind, ordinal, sealed, length, look);
         let seen = seen.map_err(|error| describe(&error).1)?;
         seen.map_err(|reason| format!("{at}: {reason}"))
     }

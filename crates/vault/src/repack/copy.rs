@@ -8,9 +8,10 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 
 use super::RepackOptions;
+use crate::codec::RawLength;
 use crate::error::Error;
 use crate::fetch::{Piece, ReadCounter, fetch};
-use crate::frame::{FrameKind, ObjectSeal, RawLength};
+use crate::frame::{FrameKind, ObjectSeal};
 use crate::id::PackId;
 use crate::keys;
 use crate::locate::BlockPlace;

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use super::RepackOptions;
 use super::copy::NewPacks;
+use crate::codec::Compressor;
 use crate::error::Error;
 use crate::fetch::ReadCounter;
-use crate::frame::{Compressor, FrameKind};
+use crate::frame::FrameKind;
 use crate::id::PackId;
 use crate::locate::read_head;
 use crate::manifest::{Manifest, PageReference};

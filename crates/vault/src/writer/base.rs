@@ -3,15 +3,16 @@
 //! document whose sidecar was not authenticated.
 
 use std::collections::{HashMap, VecDeque};
-use std::ops::Range;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use super::window::Place;
 use crate::error::Error;
 use crate::id::PackId;
 use crate::manifest::PageReference;
 use crate::page::{BlockReference, Run};
-use crate::reader::{open_strips, read_page, show_block};
+use crate::reader::{copy_documents, open_strips, read_page};
 use crate::repository::Inner;
 use crate::sidecar::{Key, Sidecar};
 use crate::task::{Task, blocking};
@@ -205,12 +206,15 @@ pub(super) async fn read_sidecar(
     Ok(sidecars.into_values().next().expect("one was wanted"))
 }
 
+/// A document of the base, with its ordinal in the block and its hashes.
+type Read = (u32, Key, Bytes);
+
 /// Reads some documents of a block of the base, each with its ordinal and its hashes.
 pub(super) async fn read_documents(
     repository: &Arc<Inner>,
     of: &BaseBlock,
     ordinals: &[u32],
-) -> Result<Vec<(u32, Key, Vec<u8>)>, Error> {
+) -> Result<Vec<Read>, Error> {
     let sidecar = read_sidecar(repository, of).await?;
     read_of_block(repository, of, sidecar, ordinals).await
 }
@@ -221,36 +225,36 @@ pub(super) async fn read_of_block(
     (pack, block): &BaseBlock,
     sidecar: Sidecar,
     ordinals: &[u32],
-) -> Result<Vec<(u32, Key, Vec<u8>)>, Error> {
+) -> Result<Vec<Read>, Error> {
     let range = block.offset..block.offset + u64::from(block.length);
     let sealed = repository.read_range(*pack, range).await?;
     let (repository, pack, block) = (repository.clone(), *pack, block.clone());
     let ordinals = ordinals.to_vec();
     let open = move || {
         let seal = repository.pack_seal(pack);
-        show_block(
-            &repository,
-            &seal,
-            &block,
-            sealed.into(),
-            |plain, ranges| pick(plain, ranges, &sidecar, &ordinals),
-        )
+        let wanted = ordinals.iter().copied();
+        let documents = copy_documents(&repository, &seal, &block, sealed.into(), wanted)?;
+        let agreeing = agreeing(&repository, &ordinals, &sidecar, documents);
+        agreeing.ok_or_else(|| {
+            let reason = format!("frame {}: it disagrees with its sidecar", block.ordinal);
+            Error::corrupt(seal.object(), reason)
+        })
     };
     blocking(open).await
 }
 
-fn pick(
-    plain: &[u8],
-    ranges: &[Range<u32>],
-    sidecar: &Sidecar,
+/// Returns documents with what their sidecar says of them, unless they are not what it says.
+fn agreeing(
+    repository: &Inner,
     ordinals: &[u32],
-) -> Result<Vec<(u32, Key, Vec<u8>)>, String> {
-    let pick = |&ordinal: &u32| {
-        let range = ranges.get(ordinal as usize)?;
+    sidecar: &Sidecar,
+    documents: Vec<Bytes>,
+) -> Option<Vec<Read>> {
+    let with_key = |(&ordinal, document): (&u32, Bytes)| {
         let key = sidecar.key(ordinal as usize);
-        let bytes = plain[range.start as usize..range.end as usize].to_vec();
-        (bytes.len() == key.length as usize).then_some((ordinal, key, bytes))
+        let hash = repository.hash_keys.document(&document);
+        let agrees = document.len() == key.length as usize && hash == key.document;
+        agrees.then_some((ordinal, key, document))
     };
-    let picked: Option<Vec<_>> = ordinals.iter().map(pick).collect();
-    picked.ok_or_else(|| "a block and its sidecar disagree".to_owned())
+    ordinals.iter().zip(documents).map(with_key).collect()
 }

@@ -4,9 +4,9 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::block::OpenBlock;
+use crate::codec::Compressor;
 use crate::error::Error;
 use crate::fingerprint::Fingerprint;
-use crate::frame::Compressor;
 use crate::id::BlockId;
 use crate::keys::HashKeys;
 use crate::sidecar::Sidecar;
@@ -79,11 +79,12 @@ pub(super) fn prepare(open: OpenBlock, keys: &HashKeys, tools: &Tools) -> ReadyB
         }
     }
     let (fingerprint, bytes) = sidecar.sum(keys, 0..sidecar.len());
+    let tables = open.documents_length();
     let plain = open.into_plain();
     let mut compressor = tools.take();
     let ready = ReadyBlock {
         id: keys.block(&plain),
-        frame: compressor.frame(&plain),
+        frame: compressor.frame_in_strips(&plain, tables),
         raw_length: u32::try_from(plain.len()).expect("a block is far below 4 GiB"),
         sidecar,
         fingerprint,

@@ -73,7 +73,7 @@ async fn a_later_format_is_refused_by_its_version() {
     let text = inner.get(&repo).await.unwrap().bytes().await.unwrap();
     let later = String::from_utf8(text.to_vec())
         .unwrap()
-        .replace("\"format\": 1", "\"format\": 2");
+        .replace("\"format\": 2", "\"format\": 3");
     inner.put(&repo, later.into_bytes().into()).await.unwrap();
     let error = Repository::open(store(inner), &key()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use vault::{CheckOptions, Repository, Store};
+use vault::{CheckOptions, Repository, Store, WriteOptions};
 
 use crate::model::*;
 use crate::support::*;
@@ -52,6 +52,35 @@ async fn a_store_with_segments_is_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_with_sidecars_in_strips_is_read() {
     a_scan_and_an_edit_are_read("v1-strips").await;
+}
+
+/// Version 2: blocks in strips. Documents are long enough for each block to have some.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_of_format_version_2_is_read() {
+    let options = WriteOptions {
+        block_bytes: 160 << 10,
+        ..WriteOptions::default()
+    };
+    let state = model(0..600, 400);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v2");
+    let store = || Store::local(&folder).unwrap();
+    if !folder.join("repo").exists() {
+        let repository = Repository::create(store(), &key()).await.unwrap();
+        scanned(&repository, 1, &state, options).await;
+        panic!("{} was missing and has been written", folder.display());
+    }
+    let repository = Repository::open(store(), &key()).await.unwrap();
+    let manifest = repository.manifest(snapshot_id(1)).await.unwrap();
+    assert_eq!(manifest.totals.blocks, 2);
+    // Some are in two strips, some in the first or the last one.
+    let wanted: Vec<u64> = (0..600).step_by(7).chain([599]).collect();
+    let identities: Vec<_> = wanted.iter().map(|&id| identity(id)).collect();
+    let found = repository.find(&manifest.collections[0], &identities).await;
+    for (id, found) in wanted.iter().zip(found.unwrap()) {
+        assert_eq!(found.as_deref(), state.get(id).map(Vec::as_slice), "{id}");
+    }
+    assert_model(&repository, &manifest, &state).await;
+    assert_clean(&repository).await;
 }
 
 async fn a_scan_and_an_edit_are_read(name: &str) {
