@@ -45,8 +45,9 @@ pub(super) async fn put(put: &Put<'_>) -> Result<RestoreReport, Error> {
             Err(error) if attempt < FLIPS_MAX && error.is_transient() => {
                 tracing::warn!(attempt, %error, "a flip is tried again");
             }
-            Err(error) => return Err(Error::Incomplete(in_words(&error))),
+            Err(error) => return Err(put.incomplete(&error).await),
         }
+        put.still().await;
         tokio::time::sleep(wait).await;
         wait *= 2;
     }
@@ -74,12 +75,13 @@ fn known(put: &Put<'_>, moves: Vec<Move>) -> Result<Vec<Move>, Error> {
 /// asked again for some minutes: what is left would take its room, and keep snapshots off.
 async fn undo(put: &Put<'_>, error: &Error) -> Error {
     let words = in_words(error);
-    let is_still = put.still().await;
+    if !put.still().await {
+        return Error::NotUndone(words);
+    }
     let mut wait = UNDO_WAIT;
     for attempt in 1.. {
         match put.target.undo().await {
-            Ok(true) if is_still => return Error::Untouched(words),
-            Ok(true) => return Error::NotUndone(words),
+            Ok(true) => return Error::Untouched(words),
             Ok(false) => return Error::Incomplete(words),
             Err(error) if attempt < UNDOS_MAX && error.is_transient() => {
                 tracing::warn!(attempt, %error, "undoing a restore is tried again");

@@ -8,7 +8,6 @@ use model::{CollectionAction, RestoreReport};
 use super::Error;
 use super::items::Item;
 use super::put::{Loading, Put};
-use crate::worker::in_words;
 
 /// Puts the snapshot, or the part of it that was selected, in the place of what is there.
 pub(super) async fn put(put: &Put<'_>) -> Result<RestoreReport, Error> {
@@ -18,8 +17,10 @@ pub(super) async fn put(put: &Put<'_>) -> Result<RestoreReport, Error> {
     let holding: Vec<&Item> = put.items.holding().collect();
     put.read_through(&holding).await?;
     put.target.begin().await?;
-    let replaced = replace(put).await;
-    replaced.map_err(|error| Error::Incomplete(in_words(&error)))
+    match replace(put).await {
+        Ok(report) => Ok(report),
+        Err(error) => Err(put.incomplete(&error).await),
+    }
 }
 
 /// The same for a target whose data nobody misses, without a look at the store first.

@@ -61,7 +61,6 @@ pub(super) async fn put(put: &Put<'_>, filter: &Filter) -> Result<RestoreReport,
         Ok(report) => Ok(report),
         Err(error) => {
             let words = in_words(&error);
-            put.still().await;
             match target.give_up().await {
                 Ok(()) => Err(Error::Partly(words)),
                 Err(_) => Err(Error::Incomplete(words)),

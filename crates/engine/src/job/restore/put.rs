@@ -15,6 +15,7 @@ use crate::Engine;
 use crate::lanes::Lanes;
 use crate::pump::{self, SharedCounter};
 use crate::under_way::UnderWay;
+use crate::worker::in_words;
 
 /// How long to wait for commands that nobody waits for any more.
 const UNDER_WAY_WAIT: Duration = Duration::from_secs(60);
@@ -197,7 +198,8 @@ impl<'a> Put<'a> {
     }
 
     /// Makes sure that nothing makes a collection again once it is dropped: after an error in one,
-    /// what was sent for the others goes on at the server. Answers whether all of it ended.
+    /// what was sent for the others goes on at the server. Answers whether all of it ended; where
+    /// not, the journal has to stay.
     pub(super) async fn still(&self) -> bool {
         let ended = || tokio::time::timeout(UNDER_WAY_WAIT, self.under_way.ended());
         if ended().await.is_ok() {
@@ -208,6 +210,13 @@ impl<'a> Put<'a> {
             tracing::warn!(%error, "what was loaded beside is not dropped yet");
         }
         ended().await.is_ok()
+    }
+
+    /// Says that the target is neither what it was nor what it should be, once nothing that was
+    /// sent changes it any more.
+    pub(super) async fn incomplete(&self, error: &Error) -> Error {
+        self.still().await;
+        Error::Incomplete(in_words(error))
     }
 
     async fn load(&self, one: &Loading<'_>) -> Result<(), Error> {
@@ -261,7 +270,9 @@ impl<'a> Put<'a> {
 
     async fn verify(&self, one: &Loading<'_>) -> Result<CollectionReport, Error> {
         self.require_equal(one.item, &one.under).await?;
-        self.target.finish_collection(&one.under).await?;
+        let (target, under) = (self.target.clone(), one.under.clone());
+        self.run(async move { target.finish_collection(&under).await })
+            .await?;
         Ok(self.row(one.item, one.action))
     }
 

@@ -17,7 +17,6 @@ use super::put::Put;
 use super::write_back::{self, Prepared, Written};
 use super::{choose, proof};
 use crate::pump;
-use crate::worker::in_words;
 
 /// How much dearer it is to put one document back than to load it among its neighbours.
 const DEARER: u64 = 4;
@@ -144,8 +143,10 @@ pub(super) async fn put(put: &Put<'_>, history: History) -> Result<RestoreReport
         write(put, &work).await?;
         finish(put, work).await
     };
-    let rewound = rewound.await;
-    rewound.map_err(|error| Error::Incomplete(in_words(&error)))
+    match rewound.await {
+        Ok(report) => Ok(report),
+        Err(error) => Err(put.incomplete(&error).await),
+    }
 }
 
 /// What a rewind has to do, with what the store holds for it.
