@@ -229,7 +229,7 @@ pub(super) async fn read_of_block(
     let range = block.offset..block.offset + u64::from(block.length);
     let sealed = repository.read_range(*pack, range).await?;
     let (repository, pack, block) = (repository.clone(), *pack, block.clone());
-    let ordinals = ordinals.to_vec();
+    let (ordinals, noted) = (ordinals.to_vec(), repository.clone());
     let open = move || {
         let seal = repository.pack_seal(pack);
         let wanted = ordinals.iter().copied();
@@ -240,7 +240,8 @@ pub(super) async fn read_of_block(
             Error::corrupt(seal.object(), reason)
         })
     };
-    blocking(open).await
+    let opened = blocking(open).await;
+    opened.inspect_err(|error| noted.note_damage(pack, error))
 }
 
 /// Returns documents with what their sidecar says of them, unless they are not what it says.

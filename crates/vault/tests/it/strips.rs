@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytes::Bytes;
+use object_store::ObjectStoreExt;
+use object_store::path::Path as ObjectPath;
 use vault::{
     Batch, DiffOptions, DifferenceCounts, Manifest, RepackOptions, Repository, Span, Store,
     WriteOptions,
@@ -99,6 +101,78 @@ async fn documents_without_identity_stay_where_they_are_in_their_strips() {
     let found: Vec<bool> = found.unwrap().iter().map(Option::is_some).collect();
     assert_eq!(found, [false, true, false, false]);
     assert_clean(&repository).await;
+}
+
+/// Blocks of several strips of documents.
+fn long_blocks() -> WriteOptions {
+    WriteOptions {
+        block_bytes: 200 << 10,
+        ..WriteOptions::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_of_long_blocks_are_found_compared_and_stored_anew() {
+    let (_, repository) = repository().await;
+    let mut state = model(0..2_000, 300);
+    let mut base = scanned(&repository, 1, &state, long_blocks()).await;
+    assert_eq!(base.totals.blocks, 4);
+    // The second time every block has become thin.
+    for (number, kept_one_in) in [(2, 4), (3, 2)] {
+        let changes: Changes = state
+            .keys()
+            .enumerate()
+            .filter(|(at, _)| at % kept_one_in > 0)
+            .map(|(at, &id)| (id, (at % 5 > 0).then(|| doc(id, u64::from(number), 300))))
+            .collect();
+        let writer = repository.begin_upon(long_blocks(), Some(&base));
+        edit(&writer, &changes, 100).await.unwrap();
+        let next = writer.commit(header(number)).await.unwrap();
+        let changed = changes.values().flatten().count() as u64;
+        let removed = changes.len() as u64 - changed;
+        let found = difference(&repository, &base, &next).await;
+        assert_eq!(found, [removed, 0, changed]);
+        apply(&mut state, &changes);
+        assert_model(&repository, &next, &state).await;
+        base = next;
+    }
+    let wanted: Vec<Bytes> = state.keys().map(|&id| identity(id)).collect();
+    let found = repository.find(&base.collections[0], &wanted).await;
+    for (found, document) in found.unwrap().iter().zip(state.values()) {
+        assert_eq!(found.as_ref(), Some(&Bytes::from(document.clone())));
+    }
+    assert_clean(&repository).await;
+}
+
+/// What is to be stored anew and cannot be read is known from then on: a snapshot that is begun
+/// again stores it from the source.
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_in_a_thin_block_is_known_once_it_was_met() {
+    let (inner, repository) = repository().await;
+    let mut state = model(0..2_000, 300);
+    let base = scanned(&repository, 1, &state, long_blocks()).await;
+    assert_eq!(base.packs.len(), 1);
+    let pack = base.packs[0].to_string();
+    let name = ObjectPath::from(format!("packs/{}/{pack}", &pack[..2]));
+    let bytes = inner.get(&name).await.unwrap().bytes().await.unwrap();
+    let mut bytes = bytes.to_vec();
+    // In the first block, which comes before everything else.
+    bytes[5_000] ^= 1;
+    inner.put(&name, bytes.into()).await.unwrap();
+    let changes: Changes = (0..2_000)
+        .filter(|id| id % 5 < 3)
+        .map(|id| (id, Some(doc(id, 1, 300))))
+        .collect();
+    apply(&mut state, &changes);
+    let writer = repository.begin_upon(long_blocks(), Some(&base));
+    let error = edit(&writer, &changes, 100).await.unwrap_err();
+    assert_eq!(error.object(), Some(name.to_string().as_str()), "{error}");
+    drop(writer);
+    let writer = repository.begin_upon(long_blocks(), Some(&base));
+    scan(&writer, &state).await;
+    let next = writer.commit(header(2)).await.unwrap();
+    assert_model(&repository, &next, &state).await;
+    assert!(!next.packs.contains(&base.packs[0]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
