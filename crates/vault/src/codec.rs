@@ -129,7 +129,7 @@ fn as_u32(length: usize) -> [u8; 4] {
 
 /// Undoes a frame's codec.
 pub(crate) fn expand(plain: &[u8], raw_length: RawLength) -> Result<Vec<u8>, String> {
-    let mut parts = Parts::open(plain, raw_length, Vec::new())?;
+    let mut parts = Parts::open(plain, raw_length, |length| vec![0; length])?;
     parts.all()?;
     Ok(parts.content.into_owned())
 }
@@ -141,7 +141,12 @@ pub(crate) fn show<R>(
     raw_length: RawLength,
     look: impl FnOnce(&mut Parts<'_>) -> R,
 ) -> Result<R, String> {
-    let mut parts = Parts::open(plain, raw_length, ROOM.take())?;
+    let room = |length| {
+        let mut room = ROOM.take();
+        room.resize(length, 0);
+        room
+    };
+    let mut parts = Parts::open(plain, raw_length, room)?;
     let seen = look(&mut parts);
     if let Cow::Owned(room) = parts.content
         && room.capacity() <= ROOM_BYTES_MAX
@@ -166,8 +171,12 @@ struct Strip<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// What is decompressed is put into `room`.
-    fn open(plain: &'a [u8], raw_length: RawLength, room: Vec<u8>) -> Result<Parts<'a>, String> {
+    /// What is decompressed is put into a room of its length, whatever is in there.
+    fn open(
+        plain: &'a [u8],
+        raw_length: RawLength,
+        room: impl FnOnce(usize) -> Vec<u8>,
+    ) -> Result<Parts<'a>, String> {
         let (&codec, body) = plain.split_first().ok_or("it is empty")?;
         let frames = match codec {
             CODEC_NONE => {
@@ -178,7 +187,7 @@ impl<'a> Parts<'a> {
                 });
             }
             CODEC_ZSTD => vec![body],
-            CODEC_STRIPS => frames(body)?,
+            CODEC_STRIPS => checked(frames(body)?)?,
             other => return Err(format!("codec {other} is unknown")),
         };
         let limit = raw_length.limit();
@@ -198,10 +207,8 @@ impl<'a> Parts<'a> {
             end += size;
         }
         raw_length.require(end)?;
-        let mut content = room;
-        content.resize(end, 0);
         Ok(Parts {
-            content: Cow::Owned(content),
+            content: Cow::Owned(room(end)),
             strips,
         })
     }
@@ -268,6 +275,16 @@ fn frames(body: &[u8]) -> Result<Vec<&[u8]>, String> {
     }
 }
 
+/// Refuses frames without a checksum: parts of a content are compared with nothing else. The flag is
+/// a bit of the byte behind the magic number (RFC 8878, 3.1.1.1.1).
+fn checked(frames: Vec<&[u8]>) -> Result<Vec<&[u8]>, String> {
+    let has_checksum = |frame: &&[u8]| frame.get(4).is_some_and(|flags| flags & 4 != 0);
+    match frames.iter().all(has_checksum) {
+        true => Ok(frames),
+        false => Err("a strip has no checksum".to_owned()),
+    }
+}
+
 thread_local! {
     /// Kept, because making one costs as much as decompressing a page.
     static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
@@ -299,6 +316,12 @@ mod tests {
         words.take(length).collect()
     }
 
+    /// Looks at a content in a room that has something else in it.
+    fn look<R>(plain: &[u8], raw_length: RawLength, look: impl FnOnce(&mut Parts<'_>) -> R) -> R {
+        ROOM.set(vec![0xaa; 10 * STRIP_BYTES]);
+        show(plain, raw_length, look).unwrap()
+    }
+
     fn whole(plain: &[u8], length: usize) -> Result<Vec<u8>, String> {
         expand(plain, RawLength::Exactly(length))
     }
@@ -322,17 +345,18 @@ mod tests {
                     Ok(content.clone()),
                     "{length} {tables}"
                 );
-                let seen = show(&plain, RawLength::AtMost(length), |parts| {
+                look(&plain, RawLength::AtMost(length), |parts| {
                     assert_eq!(parts.len(), length);
                     assert_eq!(parts.is_one(), tables <= STRIP_BYTES);
                     assert!(content.ends_with(parts.end().unwrap()));
-                    for start in (0..length).step_by(1 + length / 5) {
-                        let range = start..length.min(start + length / 3);
-                        assert_eq!(parts.get(range.clone()), Ok(&content[range]));
-                    }
                     assert!(parts.get(0..length + 1).is_err());
                 });
-                assert_eq!(seen, Ok(()));
+                for start in (0..length).step_by(1 + length / 5) {
+                    let range = start..length.min(start + length / 3);
+                    look(&plain, RawLength::Exactly(length), |parts| {
+                        assert_eq!(parts.get(range.clone()), Ok(&content[range]));
+                    });
+                }
             }
         }
     }
@@ -351,7 +375,7 @@ mod tests {
         let first = u32::from_le_bytes(plain[5..9].try_into().unwrap()) as usize;
         let second = 1 + 4 * (1 + count) + first;
         plain[second + 1_000] ^= 1;
-        let seen = show(&plain, RawLength::Exactly(content.len()), |parts| {
+        look(&plain, RawLength::Exactly(content.len()), |parts| {
             assert_eq!(parts.end(), Ok(&content[tables..]));
             assert_eq!(parts.get(0..STRIP_BYTES), Ok(&content[..STRIP_BYTES]));
             let third = 2 * STRIP_BYTES..3 * STRIP_BYTES;
@@ -359,8 +383,19 @@ mod tests {
             assert!(parts.get(STRIP_BYTES - 1..STRIP_BYTES + 1).is_err());
             assert!(parts.all().is_err(), "not even when asked again");
         });
-        assert_eq!(seen, Ok(()));
         assert!(whole(&plain, content.len()).is_err());
+    }
+
+    #[test]
+    fn strips_without_checksum_are_refused() {
+        let content = content(100);
+        let mut plain = vec![CODEC_STRIPS];
+        let frame = zstd::bulk::compress(&content, 1).unwrap();
+        plain.extend_from_slice(&as_u32(1));
+        plain.extend_from_slice(&as_u32(frame.len()));
+        plain.extend_from_slice(&frame);
+        let refused = whole(&plain, content.len());
+        assert_eq!(refused, Err("a strip has no checksum".to_owned()));
     }
 
     #[test]

@@ -230,7 +230,14 @@ impl PackCheck {
             | FrameKind::Manifest
             | FrameKind::Checkpoint => Err("it is out of place".to_owned()),
         };
-        let look = |parts: &mut Parts<'_>| look(parts.all()?);
+        let look = |parts: &mut Parts<'_>| {
+            if kind == FrameKind::Block {
+                // As whoever wants a few documents begins.
+                let length = parts.len();
+                block::parse(parts.end()?, length)?;
+            }
+            look(parts.all()?)
+        };
         let sealed = sealed.to_vec();
         let seen = self.seal.show(kind, ordinal, sealed, length, look);
         let seen = seen.map_err(|error| describe(&error).1)?;
