@@ -275,8 +275,8 @@ fn frames(body: &[u8]) -> Result<Vec<&[u8]>, String> {
     }
 }
 
-/// Refuses frames without a checksum: parts of a content are compared with nothing else. The flag is
-/// a bit of the byte behind the magic number (RFC 8878, 3.1.1.1.1).
+/// Refuses frames without a checksum: parts of a content are compared with nothing else. The flag
+/// is a bit of the byte behind the magic number (RFC 8878, 3.1.1.1.1).
 fn checked(frames: Vec<&[u8]>) -> Result<Vec<&[u8]>, String> {
     let has_checksum = |frame: &&[u8]| frame.get(4).is_some_and(|flags| flags & 4 != 0);
     match frames.iter().all(has_checksum) {

@@ -45,9 +45,9 @@ const PAGE_RUNS_MAX: usize = 1 << 21;
 
 /// Writes one collection as the base's with some documents replaced.
 ///
-/// Dropped without `finish` or `discard`, it keeps the snapshot from being committed; where `finish`
-/// is given up, it may have ended all the same. After an
-/// error it is of no more use: discard it, and begin the collection again by a scan.
+/// Dropped without `finish` or `discard`, it keeps the snapshot from being committed; where
+/// `finish` is given up, it may have ended all the same. After an error it is of no more use:
+/// discard it, and begin the collection again by a scan.
 pub struct CollectionEditor {
     pub(super) shared: Arc<Shared>,
     pub(super) blocks: BlockWriter,
