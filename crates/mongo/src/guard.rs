@@ -93,7 +93,7 @@ pub(crate) async fn marks(server: &Server) -> Result<Vec<Mark>, Error> {
 pub(crate) async fn place(server: &Server, mark: &Mark) -> Result<(), Error> {
     let doing = || "mark the target as unfinished".to_owned();
     let create = rawdoc! { "create": mark.job.as_str(), "writeConcern": durable() };
-    match server.run(MARKER_DATABASE, create, doing).await {
+    match server.run_retried(MARKER_DATABASE, &create, doing).await {
         Ok(_)
         | Err(Error::Command {
             code: code::NAMESPACE_EXISTS,
@@ -147,7 +147,8 @@ async fn write(
         }],
         "writeConcern": durable(),
     };
-    let reply = server.run(MARKER_DATABASE, command, &doing).await?;
+    let reply = server.run_retried(MARKER_DATABASE, &command, &doing);
+    let reply = reply.await?;
     if reply.get("n") == Some(&Bson::Int32(1)) {
         return Ok(());
     }

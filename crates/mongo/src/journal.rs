@@ -90,7 +90,7 @@ pub(crate) async fn write(server: &Server, job: &str, moves: &[Move]) -> Result<
             updates.push(rawdoc! { "q": query, "u": entry, "upsert": true });
         }
         let command = rawdoc! { "update": job, "updates": updates, "writeConcern": durable() };
-        let reply = server.run(MARKER_DATABASE, command, doing).await?;
+        let reply = server.run_retried(MARKER_DATABASE, &command, doing).await?;
         let written = reply
             .get_i32("n")
             .ok()

@@ -35,7 +35,10 @@ pub(super) async fn put(put: &Put<'_>) -> Result<RestoreReport, Error> {
         Beginning::Flip(moves) => known(put, moves)?,
         Beginning::Load => match load(put).await {
             Ok(moves) => moves,
-            Err(error) => return Err(undo(put, &error).await),
+            Err(error) => match begun_all_the_same(put).await {
+                Some(moves) => known(put, moves)?,
+                None => return Err(undo(put, &error).await),
+            },
         },
     };
     let mut wait = FLIP_WAIT;
@@ -52,6 +55,18 @@ pub(super) async fn put(put: &Put<'_>) -> Result<RestoreReport, Error> {
         wait *= 2;
     }
     unreachable!("the last attempt returns")
+}
+
+/// Returns what is to take its name where the last step of the loading was done although its answer
+/// was lost.
+async fn begun_all_the_same(put: &Put<'_>) -> Option<Vec<Move>> {
+    if !put.target.is_flipping().await.ok()? {
+        return None;
+    }
+    match put.target.begin_beside().await.ok()? {
+        Beginning::Flip(moves) => Some(moves),
+        Beginning::Load => None,
+    }
 }
 
 /// Fails unless an earlier attempt's journal names each collection that is to take its name: what
