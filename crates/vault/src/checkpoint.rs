@@ -3,6 +3,7 @@
 //! of documents that are there, except where it says that its resume point covers a collection.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
@@ -13,7 +14,7 @@ use crate::frame::FrameKind;
 use crate::id::{PackId, SnapshotId};
 use crate::keys::SealingRoot;
 use crate::manifest::{ClusterTime, CollectionManifest};
-use crate::repository::Inner;
+use crate::repository::{Held, Inner};
 
 /// What an unfinished snapshot has stored so far. The next attempt is written upon it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -159,17 +160,18 @@ pub(crate) async fn list(repository: &Inner) -> Result<Present, Error> {
 const NUMBERS_TRIED: u32 = 8;
 
 /// Numbers a checkpoint, makes it durable, and then deletes those before it. What cannot be deleted
-/// goes with the next one.
+/// goes with the next one. What it refers to stays until that is done.
 ///
 /// One whose writer was broken off may still appear: then this one gets the number behind it.
 pub(crate) async fn put(
-    repository: &Inner,
-    checkpoint: &mut Checkpoint,
+    repository: Arc<Inner>,
+    mut checkpoint: Checkpoint,
     level: i32,
-) -> Result<(), Error> {
+) -> Result<Checkpoint, Error> {
+    let _held = Held::new(repository.clone(), checkpoint.packs.clone());
     let id = checkpoint.snapshot;
     for tried in 1.. {
-        let before = list(repository).await?.numbers.remove(&id);
+        let before = list(&repository).await?.numbers.remove(&id);
         let before = before.unwrap_or_default();
         let number = before.last().copied().unwrap_or(0).checked_add(1);
         checkpoint.number = number.ok_or_else(|| Error::invalid("too many checkpoints"))?;
@@ -180,11 +182,11 @@ pub(crate) async fn put(
             put => put?,
         }
         for number in before {
-            delete(repository, &object_name(id, number)).await;
+            delete(&repository, &object_name(id, number)).await;
         }
         break;
     }
-    Ok(())
+    Ok(checkpoint)
 }
 
 /// Returns the newest checkpoint of a snapshot that can be read. Damaged ones cost a warning and

@@ -13,6 +13,17 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     }
 }
 
+/// Does work that nobody can call back once it was begun, like a put: where whoever waits is gone,
+/// it goes on to its end.
+pub(crate) async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> T {
+    match tokio::spawn(work).await {
+        Ok(result) => result,
+        Err(error) => ended(error).await,
+    }
+}
+
 /// Goes on with the panic of a task. A task that was cancelled belongs to a runtime that is being
 /// shut down, or to a waiter that is gone, so nobody sees that this never returns.
 pub(crate) async fn ended<T>(error: JoinError) -> T {

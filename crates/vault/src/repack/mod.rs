@@ -15,7 +15,8 @@ use crate::error::Error;
 use crate::id::{PackId, SnapshotId};
 use crate::manifest::{self, Manifest};
 use crate::pack;
-use crate::repository::Inner;
+use crate::repository::{Held, Inner};
+use crate::task::to_the_end;
 
 /// Packs below this part of a whole one are too small.
 const SMALL_ONE_IN: u64 = 8;
@@ -59,11 +60,31 @@ pub struct Repacked {
     pub manifests: u64,
 }
 
+/// How often a repacking is begun that finds a manifest gone.
+const ATTEMPTS_MAX: u32 = 4;
+
 /// Writes packs anew of which little is live.
+///
+/// Where a manifest is gone since it was listed (forgotten, or replaced by a repacking that was
+/// broken off and had not ended), it begins again; what was copied by then is left to the sweep.
 pub(crate) async fn repack(
     repository: &Arc<Inner>,
     options: &RepackOptions,
 ) -> Result<Repacked, Error> {
+    let mut attempt = 1;
+    loop {
+        match repack_once(repository, options).await {
+            Err(Error::Missing { object })
+                if attempt < ATTEMPTS_MAX && manifest::parse_object_name(&object).is_some() =>
+            {
+                attempt += 1;
+            }
+            done => return done,
+        }
+    }
+}
+
+async fn repack_once(repository: &Arc<Inner>, options: &RepackOptions) -> Result<Repacked, Error> {
     let snapshots = newest_generations(repository).await?;
     let used = survey::used_bytes(repository, &snapshots).await?;
     let sizes = sizes(repository).await?;
@@ -113,7 +134,8 @@ pub(crate) async fn repack(
                 repository.retired.insert(pack);
             }
         }
-        if replace(repository, manifest, options.compression_level).await? {
+        let replaced = replace(repository.clone(), manifest, options.compression_level);
+        if to_the_end(replaced).await? {
             repacked.manifests += 1;
         }
     }
@@ -166,18 +188,34 @@ fn choose(
     due.map(|(pack, _, _)| pack).collect()
 }
 
+/// How often another generation is tried for a manifest whose generation is there.
+const GENERATIONS_TRIED: u32 = 8;
+
 /// Puts the next generation of a manifest in place of the one before, unless the snapshot was
 /// forgotten meanwhile. Whoever forgets looks again after deleting, so one of the two sees the
 /// other.
+///
+/// What it refers to stays until that is done. A repacking that was broken off may have put a
+/// generation since the last one was read: then this one gets the number behind it.
 async fn replace(
-    repository: &Inner,
-    manifest: Manifest,
+    repository: Arc<Inner>,
+    mut manifest: Manifest,
     compression_level: i32,
 ) -> Result<bool, Error> {
-    let (snapshot, generation) = (manifest.snapshot, manifest.generation);
-    let object = manifest.seal(&repository.sealing_root, compression_level)?;
-    let name = manifest::object_name(snapshot, generation);
-    repository.store.put_new(&name, vec![object]).await?;
+    let _held = Held::new(repository.clone(), manifest.packs.clone());
+    let snapshot = manifest.snapshot;
+    let mut tried = 1;
+    let name = loop {
+        let object = manifest.seal(&repository.sealing_root, compression_level)?;
+        let name = manifest::object_name(snapshot, manifest.generation);
+        match repository.store.put_new(&name, vec![object]).await {
+            Ok(()) => break name,
+            Err(Error::Exists { .. }) if tried < GENERATIONS_TRIED => tried += 1,
+            Err(error) => return Err(error),
+        }
+        manifest.generation += 1;
+    };
+    let generation = manifest.generation;
     let present = repository.generations().await?.remove(&snapshot);
     let older = present.unwrap_or_default();
     let older: Vec<u32> = older.into_iter().filter(|&of| of < generation).collect();
@@ -194,7 +232,14 @@ async fn replace(
 
 #[cfg(test)]
 mod tests {
+    use object_store::memory::InMemory;
+
     use super::*;
+    use crate::keys::KeyEncryptionKey;
+    use crate::manifest::Source;
+    use crate::repository::Repository;
+    use crate::store::Store;
+    use crate::writer::{SnapshotHeader, WriteOptions};
 
     #[test]
     fn packs_are_chosen_by_what_is_live_in_them() {
@@ -226,5 +271,40 @@ mod tests {
         };
         assert_eq!(choose_of(&small(7)), []);
         assert_eq!(choose_of(&small(8)).len(), 8);
+    }
+
+    #[tokio::test]
+    async fn a_generation_that_is_there_gets_the_number_behind_it() {
+        let store = Store::new(Arc::new(InMemory::new()));
+        let key = KeyEncryptionKey::new([7; 32]);
+        let repository = Repository::create(store, &key).await.unwrap();
+        let header = SnapshotHeader {
+            snapshot: SnapshotId([1; 12]),
+            created_at_ms: 0,
+            source: Source::default(),
+            consistency: None,
+            resume_point: None,
+        };
+        let base = repository.begin(WriteOptions::default());
+        let base = base.commit(header).await.unwrap();
+        // The second is put by one that had read the same manifest as the first.
+        for expected in [1, 2] {
+            let next = Manifest {
+                generation: 1,
+                ..base.clone()
+            };
+            assert!(replace(repository.inner.clone(), next, 1).await.unwrap());
+            let valid = repository.manifest(base.snapshot).await.unwrap();
+            assert_eq!(valid.generation, expected);
+            let all = repository.inner.generations().await.unwrap();
+            assert_eq!(all[&base.snapshot], [expected]);
+        }
+        repository.forget(base.snapshot).await.unwrap();
+        let late = Manifest {
+            generation: 3,
+            ..base.clone()
+        };
+        assert!(!replace(repository.inner.clone(), late, 1).await.unwrap());
+        assert_eq!(repository.snapshots().await.unwrap(), []);
     }
 }

@@ -14,6 +14,7 @@ use crate::checkpoint::{self, Checkpoint, Stored};
 use crate::error::Error;
 use crate::id::{PackId, SnapshotId};
 use crate::manifest::{ClusterTime, CollectionManifest};
+use crate::task::to_the_end;
 
 /// What is known of a checkpoint before it is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,10 +85,14 @@ impl Captured<'_> {
     /// Puts the object, as [`SnapshotWriter::checkpoint`] does.
     pub async fn put(self, header: CheckpointHeader) -> Result<Checkpoint, Error> {
         let shared = &self.writer.shared;
-        let mut checkpoint = assemble(header, self.so_far, self.packed, shared.before.as_ref());
+        let checkpoint = assemble(header, self.so_far, self.packed, shared.before.as_ref());
         let level = shared.options.compression_level;
-        checkpoint::put(&shared.repository, &mut checkpoint, level).await?;
-        Ok(checkpoint)
+        to_the_end(checkpoint::put(
+            shared.repository.clone(),
+            checkpoint,
+            level,
+        ))
+        .await
     }
 }
 

@@ -42,7 +42,8 @@ use crate::find::cannot;
 use crate::fingerprint::Sum;
 use crate::id::{PackId, SnapshotId};
 use crate::manifest::{self, ClusterTime, CollectionManifest, Manifest, Source, Totals};
-use crate::repository::Inner;
+use crate::repository::{Held, Inner};
+use crate::task::to_the_end;
 
 /// How a snapshot is written.
 #[derive(Clone, Debug)]
@@ -200,7 +201,15 @@ impl SnapshotWriter {
         let level = self.shared.options.compression_level;
         let object = manifest.seal(&repository.sealing_root, level)?;
         let name = manifest::object_name(manifest.snapshot, manifest.generation);
-        repository.store.put_new(&name, vec![object]).await?;
+        // The packs stay until the put has ended, also where nobody waits for it any more.
+        let held = Held::new(repository.clone(), manifest.packs.clone());
+        let to = repository.clone();
+        to_the_end(async move {
+            let put = to.store.put_new(&name, vec![object]).await;
+            drop(held);
+            put
+        })
+        .await?;
         // From here on the manifest protects the packs.
         self.shared.unpin_all();
         if let Err(error) = stored::discard(repository, manifest.snapshot).await {

@@ -2,6 +2,7 @@
 //! progress.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use object_store::memory::InMemory;
@@ -12,6 +13,7 @@ use vault::{
     WriteOptions,
 };
 
+use crate::crash::far_future;
 use crate::faulty::Faulty;
 use crate::support::*;
 
@@ -285,4 +287,40 @@ async fn a_folder_that_cannot_be_made_is_an_error_that_names_it() {
     std::fs::write(&file, b"in the way").unwrap();
     let error: Error = Store::local(&file.join("store")).unwrap_err();
     assert!(error.to_string().contains("file/store"), "{error}");
+}
+
+/// A put cannot be called back: what it refers to must be there when it is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn packs_of_a_commit_that_nobody_waits_for_are_kept_from_the_sweep() {
+    let inner = Arc::new(InMemory::new());
+    drop(Repository::create(store(inner.clone()), &key()).await);
+    let hanging = Faulty::hanging(inner.clone());
+    let repository = Repository::open(store(hanging.clone()), &key()).await;
+    let repository = repository.unwrap();
+    let writer = repository.begin(WriteOptions::default());
+    let mut collection = writer.collection(entry("one"));
+    collection.push(batch(&[random(1, 1_000)])).await.unwrap();
+    collection.finish().await.unwrap();
+    let commit = tokio::spawn(writer.commit(header(1)));
+    // The pack is put; the manifest waits.
+    hanging.allow(1);
+    until(|| hanging.puts_begun.load(Ordering::SeqCst) == 2).await;
+    commit.abort();
+    assert!(commit.await.unwrap_err().is_cancelled());
+    let swept = repository.sweep(Duration::ZERO, far_future()).await;
+    assert_eq!(swept.unwrap().packs, 0);
+    hanging.release();
+    until(|| hanging.writes.load(Ordering::SeqCst) == 2).await;
+    let manifest = repository.manifest(snapshot_id(1)).await.unwrap();
+    let read = read_collection(&repository, &manifest.collections[0]).await;
+    assert_eq!(read.unwrap(), [random(1, 1_000)]);
+}
+
+/// Waits for a condition.
+async fn until(is_so: impl Fn() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while !is_so() {
+        assert!(tokio::time::Instant::now() < deadline, "it is not so");
+        tokio::task::yield_now().await;
+    }
 }

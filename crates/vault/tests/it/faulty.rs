@@ -42,7 +42,11 @@ pub(crate) struct Faulty {
     /// Bytes that were asked for.
     pub(crate) bytes_read: AtomicU64,
     gate: Semaphore,
+    /// Puts that were asked for, held up or not.
+    pub(crate) puts_begun: AtomicU64,
     lists_nothing: AtomicBool,
+    /// Which read of a manifest from now on finds nothing; below zero none does.
+    manifest_lost: AtomicI64,
 }
 
 impl Faulty {
@@ -55,7 +59,9 @@ impl Faulty {
             writes: AtomicU64::new(0),
             bytes_read: AtomicU64::new(0),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            puts_begun: AtomicU64::new(0),
             lists_nothing: AtomicBool::new(false),
+            manifest_lost: AtomicI64::new(-1),
         })
     }
 
@@ -66,6 +72,11 @@ impl Faulty {
         faulty
     }
 
+    /// Answers so many puts more.
+    pub(crate) fn allow(&self, puts: usize) {
+        self.gate.add_permits(puts);
+    }
+
     pub(crate) fn release(&self) {
         self.gate.add_permits(1 << 20);
     }
@@ -73,6 +84,16 @@ impl Faulty {
     /// Lists nothing the next time, as if all of it were put just after.
     pub(crate) fn list_nothing_once(&self) {
         self.lists_nothing.store(true, Ordering::SeqCst);
+    }
+
+    /// Finds nothing at one read of a manifest, after so many others, as if it had been replaced
+    /// since it was listed.
+    pub(crate) fn lose_a_manifest_after(&self, reads: i64) {
+        self.manifest_lost.store(reads, Ordering::SeqCst);
+    }
+
+    pub(crate) fn has_lost_a_manifest(&self) -> bool {
+        self.manifest_lost.load(Ordering::SeqCst) < 0
     }
 
     fn is_dead(&self) -> bool {
@@ -125,6 +146,7 @@ impl ObjectStore for Faulty {
         payload: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
+        self.puts_begun.fetch_add(1, Ordering::SeqCst);
         self.gate.acquire().await.unwrap().forget();
         let (before, after) = self.count();
         if let Some(error) = before {
@@ -145,6 +167,13 @@ impl ObjectStore for Faulty {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         self.alive()?;
+        let is_manifest = location.as_ref().starts_with("snapshots/");
+        if is_manifest && self.manifest_lost.fetch_sub(1, Ordering::SeqCst) == 0 {
+            return Err(object_store::Error::NotFound {
+                path: location.to_string(),
+                source: "it was replaced".into(),
+            });
+        }
         let result = self.inner.get_opts(location, options).await?;
         let bytes = result.range.end - result.range.start;
         self.bytes_read.fetch_add(bytes, Ordering::SeqCst);

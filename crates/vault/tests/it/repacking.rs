@@ -1,6 +1,7 @@
 //! Repacking gives space back and changes no snapshot, whoever writes or reads meanwhile, and
 //! wherever it is interrupted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -285,4 +286,34 @@ async fn a_damaged_pack_is_left_where_it_is() {
         assert_model(&repository, &manifest, state).await;
     }
     assert_clean(&repository).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repacking_beneath_which_a_manifest_is_replaced_begins_again() {
+    let options = RepackOptions {
+        live_hundredths_min: 101,
+        ..RepackOptions::default()
+    };
+    let mut lost = 0;
+    for reads in 0.. {
+        let inner = Arc::new(InMemory::new());
+        let faulty = Faulty::new(inner.clone(), Fault::Hiccup, i64::MAX);
+        let repository = Repository::create(store(faulty.clone()), &key()).await;
+        let repository = repository.unwrap();
+        let state = model(0..100, 100);
+        let base = scanned(&repository, 1, &state, small()).await;
+        faulty.lose_a_manifest_after(reads);
+        let repacked = repository.repack(&options).await.unwrap();
+        assert_eq!(repacked.manifests, 1, "after {reads} reads");
+        assert_eq!(repacked.packs, base.packs.len() as u64);
+        let met = faulty.has_lost_a_manifest();
+        let manifest = repository.manifest(snapshot_id(1)).await.unwrap();
+        assert_model(&repository, &manifest, &state).await;
+        assert_clean(&repository).await;
+        if !met {
+            break;
+        }
+        lost += 1;
+    }
+    assert_eq!(lost, 4, "a repacking reads each manifest four times");
 }
