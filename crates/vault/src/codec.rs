@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use zstd::zstd_safe::{CParameter, compress_bound, get_frame_content_size};
 
@@ -19,6 +20,10 @@ const CODEC_STRIPS: u8 = 2;
 
 /// Bytes of a strip before compression.
 pub(crate) const STRIP_BYTES: usize = 64 << 10;
+/// Strips are taken where they cost at most one in so many bytes more than one frame.
+const STRIPS_COST_ONE_IN: usize = 20;
+/// Fewest bytes by which that is told: repetition that is further apart than a strip shows in them.
+const TELLING_BYTES: usize = 4 * STRIP_BYTES;
 /// Most memory for contents that a thread keeps until the next one.
 const ROOM_BYTES_MAX: usize = 2 << 20;
 
@@ -76,6 +81,28 @@ impl Compressor {
     pub(crate) fn frame(&mut self, content: &[u8]) -> Vec<u8> {
         let length = self.compress(0, content);
         self.shorter(CODEC_ZSTD, length, content)
+    }
+
+    /// Does the same for a block, whose tables begin at `tables`: in strips, unless they cost much
+    /// more room. `in_strips` remembers that for its collection, whose documents are alike.
+    pub(crate) fn block(
+        &mut self,
+        content: &[u8],
+        tables: usize,
+        in_strips: &OnceLock<bool>,
+    ) -> Vec<u8> {
+        match in_strips.get() {
+            Some(false) => return self.frame(content),
+            None if tables >= TELLING_BYTES => {}
+            Some(true) | None => return self.frame_in_strips(content, tables),
+        }
+        let whole = self.frame(content);
+        let strips = self.frame_in_strips(content, tables);
+        let are_cheap = strips.len() <= whole.len() + whole.len() / STRIPS_COST_ONE_IN;
+        match in_strips.get_or_init(|| are_cheap) {
+            true => strips,
+            false => whole,
+        }
     }
 
     /// Does the same with strips for what is before `tables`, and one for what is from there on. A
@@ -396,6 +423,27 @@ mod tests {
         plain.extend_from_slice(&frame);
         let refused = whole(&plain, content.len());
         assert_eq!(refused, Err("a strip has no checksum".to_owned()));
+    }
+
+    #[test]
+    fn blocks_are_in_strips_where_that_costs_little() {
+        let mut compressor = Compressor::new(1).unwrap();
+        let near = content(TELLING_BYTES + 4);
+        // What repeats is further apart than a strip.
+        let far = content(TELLING_BYTES / 2 + 2).repeat(2);
+        let tables = TELLING_BYTES;
+        for (first, then, codec) in [(&near, &far, CODEC_STRIPS), (&far, &near, CODEC_ZSTD)] {
+            let in_strips = OnceLock::new();
+            // Too short to tell.
+            let short =
+                compressor.block(&first[..2 * STRIP_BYTES], 2 * STRIP_BYTES - 4, &in_strips);
+            assert_eq!((short[0], in_strips.get()), (CODEC_STRIPS, None));
+            for content in [first, then] {
+                let plain = compressor.block(content, tables, &in_strips);
+                assert_eq!(plain[0], codec, "what was found for the first block holds");
+                assert_eq!(whole(&plain, content.len()).as_ref(), Ok(content));
+            }
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! back. Holds one open block; everything behind it is counted against the snapshot's budget.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::{JoinError, JoinSet};
@@ -30,6 +30,8 @@ pub(super) struct BlockWriter {
     messages: mpsc::UnboundedSender<Message>,
     /// Whether the blocks are the collection: without a base.
     in_order: bool,
+    /// Whether its blocks are in strips, once that is known.
+    in_strips: Arc<OnceLock<bool>>,
     open: OpenBlock,
     sequence: u64,
     tasks: JoinSet<Result<Stored, Error>>,
@@ -48,6 +50,7 @@ impl BlockWriter {
             index,
             messages,
             in_order,
+            in_strips: Arc::default(),
             open: OpenBlock::default(),
             sequence: 0,
             tasks: JoinSet::new(),
@@ -134,13 +137,14 @@ impl BlockWriter {
         let shared = self.shared.clone();
         let open = std::mem::take(&mut self.open);
         let (messages, collection, sequence) = (self.messages.clone(), self.index, self.sequence);
-        let in_order = self.in_order;
+        let (in_order, in_strips) = (self.in_order, self.in_strips.clone());
         self.sequence += 1;
         self.tasks.spawn(async move {
             let turn = shared.workers.clone().acquire_owned().await;
             let working = shared.clone();
             let keys = shared.repository.hash_keys.clone();
-            let block = blocking(move || prepare(open, &keys, &working.tools)).await;
+            let prepare = move || prepare(open, &keys, &working.tools, &in_strips);
+            let block = blocking(prepare).await;
             drop(turn);
             let stored = Stored {
                 fingerprint: block.fingerprint,

@@ -1,7 +1,7 @@
 //! What a worker does with one block: hash its documents, name it, compress it. Keeps a processor
 //! busy, so it never runs on the runtime's own threads.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::block::OpenBlock;
 use crate::codec::Compressor;
@@ -62,8 +62,13 @@ pub(super) struct ReadyBlock {
     pub(super) bytes: u64,
 }
 
-/// Hashes, names and compresses a block.
-pub(super) fn prepare(open: OpenBlock, keys: &HashKeys, tools: &Tools) -> ReadyBlock {
+/// Hashes, names and compresses a block; `in_strips` is what its collection's blocks share.
+pub(super) fn prepare(
+    open: OpenBlock,
+    keys: &HashKeys,
+    tools: &Tools,
+    in_strips: &OnceLock<bool>,
+) -> ReadyBlock {
     let mut sidecar = Sidecar::with_capacity(open.entries().len());
     if let Some(hashes) = open.hashes() {
         for ((identity, document), entry) in hashes.iter().zip(open.entries()) {
@@ -84,7 +89,7 @@ pub(super) fn prepare(open: OpenBlock, keys: &HashKeys, tools: &Tools) -> ReadyB
     let mut compressor = tools.take();
     let ready = ReadyBlock {
         id: keys.block(&plain),
-        frame: compressor.frame_in_strips(&plain, tables),
+        frame: compressor.block(&plain, tables, in_strips),
         raw_length: u32::try_from(plain.len()).expect("a block is far below 4 GiB"),
         sidecar,
         fingerprint,
