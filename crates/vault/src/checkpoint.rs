@@ -160,15 +160,15 @@ pub(crate) async fn list(repository: &Inner) -> Result<Present, Error> {
 const NUMBERS_TRIED: u32 = 8;
 
 /// Numbers a checkpoint, makes it durable, and then deletes those before it. What cannot be deleted
-/// goes with the next one. What it refers to stays until that is done.
+/// goes with the next one. `_held` is what it refers to, which stays until that is done.
 ///
 /// One whose writer was broken off may still appear: then this one gets the number behind it.
 pub(crate) async fn put(
     repository: Arc<Inner>,
+    _held: Held,
     mut checkpoint: Checkpoint,
     level: i32,
 ) -> Result<Checkpoint, Error> {
-    let _held = Held::new(repository.clone(), checkpoint.packs.clone());
     let id = checkpoint.snapshot;
     for tried in 1.. {
         let before = list(&repository).await?.numbers.remove(&id);

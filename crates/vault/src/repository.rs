@@ -132,7 +132,7 @@ impl Repository {
 
     /// Reads the valid manifest of a snapshot. Fails with `Missing` where there is none.
     pub async fn manifest(&self, id: SnapshotId) -> Result<Manifest, Error> {
-        let mut last = 0;
+        let mut last = None;
         loop {
             let generations = self.inner.generations().await?.remove(&id);
             let highest = generations.and_then(|generations| generations.last().copied());
@@ -141,7 +141,7 @@ impl Repository {
             })?;
             match self.inner.read_manifest(id, highest).await {
                 // A repack has put a higher one in its place since it was listed.
-                Err(Error::Missing { .. }) if highest > last => last = highest,
+                Err(Error::Missing { .. }) if Some(highest) > last => last = Some(highest),
                 read => return read,
             }
         }

@@ -59,11 +59,30 @@ pub struct Problem {
     pub snapshots: Vec<SnapshotId>,
 }
 
-/// Verifies the repository.
+/// How often a repository is verified of which manifests vanish meanwhile.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// Verifies the repository. Where a manifest vanishes after it was listed (its snapshot is
+/// forgotten, or packs are written anew), it begins again.
 pub(crate) async fn check(
     repository: &Arc<Inner>,
     options: CheckOptions,
 ) -> Result<CheckReport, Error> {
+    let mut attempt = 1;
+    loop {
+        let (report, has_vanished) = check_once(repository, &options).await?;
+        if !has_vanished || attempt == ATTEMPTS_MAX {
+            return Ok(report);
+        }
+        attempt += 1;
+    }
+}
+
+/// Answers also whether a manifest vanished.
+async fn check_once(
+    repository: &Arc<Inner>,
+    options: &CheckOptions,
+) -> Result<(CheckReport, bool), Error> {
     let store = &repository.store;
     let present: HashMap<PackId, u64> = store
         .list("packs")
@@ -77,6 +96,7 @@ pub(crate) async fn check(
 
     let mut referenced: HashSet<PackId> = HashSet::new();
     let mut manifests = Vec::new();
+    let mut has_vanished = false;
     for (snapshot, generations) in generations {
         for generation in generations {
             match repository.read_manifest(snapshot, generation).await {
@@ -84,13 +104,16 @@ pub(crate) async fn check(
                     referenced.extend(&manifest.packs);
                     manifests.push((snapshot, generation));
                 }
-                Err(error) => findings.error(&error, [snapshot]),
+                Err(error) => {
+                    has_vanished |= matches!(error, Error::Missing { .. });
+                    findings.error(&error, [snapshot]);
+                }
             }
         }
     }
     // What an unfinished snapshot goes on from is looked at as well, but it harms no snapshot.
     let needed = &referenced | &checkpointed(repository, &mut findings).await?;
-    let packs = packs::check(repository, &needed, &present, &options, &mut findings).await;
+    let packs = packs::check(repository, &needed, &present, options, &mut findings).await;
     let mut report = CheckReport {
         snapshots: manifests
             .iter()
@@ -101,7 +124,7 @@ pub(crate) async fn check(
         packs_unreferenced: present.keys().filter(|id| !needed.contains(id)).count() as u64,
         ..CheckReport::default()
     };
-    remember(repository, &needed, &packs, &options);
+    remember(repository, &needed, &packs, options);
     let mut verified = Verified::default();
     for (snapshot, generation) in manifests {
         // Read again rather than kept: manifests of large clusters are large, and there are many.
@@ -109,16 +132,19 @@ pub(crate) async fn check(
             Ok(manifest) => {
                 report.documents += manifest.totals.documents;
                 let check =
-                    SnapshotCheck::new(repository, &options, &packs, &mut verified, &mut findings);
+                    SnapshotCheck::new(repository, options, &packs, &mut verified, &mut findings);
                 check.run(&manifest).await;
             }
-            Err(error) => findings.error(&error, [snapshot]),
+            Err(error) => {
+                has_vanished |= matches!(error, Error::Missing { .. });
+                findings.error(&error, [snapshot]);
+            }
         }
     }
     findings.unattributed(&packs);
     report.bytes_read = findings.bytes_read;
     report.problems = findings.into_problems();
-    Ok(report)
+    Ok((report, has_vanished))
 }
 
 /// Returns the packs that checkpoints refer to.

@@ -60,13 +60,14 @@ pub struct Repacked {
     pub manifests: u64,
 }
 
-/// How often a repacking is begun that finds a manifest gone.
+/// How often a repacking is begun that finds another one at work.
 const ATTEMPTS_MAX: u32 = 4;
 
 /// Writes packs anew of which little is live.
 ///
-/// Where a manifest is gone since it was listed (forgotten, or replaced by a repacking that was
-/// broken off and had not ended), it begins again; what was copied by then is left to the sweep.
+/// Where a manifest is gone since it was listed, or its next generation is there (it was forgotten,
+/// or replaced by a repacking that was broken off and had not ended), it begins again; what was
+/// copied by then is left to the sweep.
 pub(crate) async fn repack(
     repository: &Arc<Inner>,
     options: &RepackOptions,
@@ -74,7 +75,7 @@ pub(crate) async fn repack(
     let mut attempt = 1;
     loop {
         match repack_once(repository, options).await {
-            Err(Error::Missing { object })
+            Err(Error::Missing { object } | Error::Exists { object })
                 if attempt < ATTEMPTS_MAX && manifest::parse_object_name(&object).is_some() =>
             {
                 attempt += 1;
@@ -134,7 +135,13 @@ async fn repack_once(repository: &Arc<Inner>, options: &RepackOptions) -> Result
                 repository.retired.insert(pack);
             }
         }
-        let replaced = replace(repository.clone(), manifest, options.compression_level);
+        let held = Held::new(repository.clone(), manifest.packs.clone());
+        let replaced = replace(
+            repository.clone(),
+            held,
+            manifest,
+            options.compression_level,
+        );
         if to_the_end(replaced).await? {
             repacked.manifests += 1;
         }
@@ -188,34 +195,20 @@ fn choose(
     due.map(|(pack, _, _)| pack).collect()
 }
 
-/// How often another generation is tried for a manifest whose generation is there.
-const GENERATIONS_TRIED: u32 = 8;
-
 /// Puts the next generation of a manifest in place of the one before, unless the snapshot was
 /// forgotten meanwhile. Whoever forgets looks again after deleting, so one of the two sees the
 /// other.
-///
-/// What it refers to stays until that is done. A repacking that was broken off may have put a
-/// generation since the last one was read: then this one gets the number behind it.
+/// `_held` is what it refers to, which stays until that is done.
 async fn replace(
     repository: Arc<Inner>,
-    mut manifest: Manifest,
+    _held: Held,
+    manifest: Manifest,
     compression_level: i32,
 ) -> Result<bool, Error> {
-    let _held = Held::new(repository.clone(), manifest.packs.clone());
-    let snapshot = manifest.snapshot;
-    let mut tried = 1;
-    let name = loop {
-        let object = manifest.seal(&repository.sealing_root, compression_level)?;
-        let name = manifest::object_name(snapshot, manifest.generation);
-        match repository.store.put_new(&name, vec![object]).await {
-            Ok(()) => break name,
-            Err(Error::Exists { .. }) if tried < GENERATIONS_TRIED => tried += 1,
-            Err(error) => return Err(error),
-        }
-        manifest.generation += 1;
-    };
-    let generation = manifest.generation;
+    let (snapshot, generation) = (manifest.snapshot, manifest.generation);
+    let object = manifest.seal(&repository.sealing_root, compression_level)?;
+    let name = manifest::object_name(snapshot, generation);
+    repository.store.put_new(&name, vec![object]).await?;
     let present = repository.generations().await?.remove(&snapshot);
     let older = present.unwrap_or_default();
     let older: Vec<u32> = older.into_iter().filter(|&of| of < generation).collect();
@@ -274,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_generation_that_is_there_gets_the_number_behind_it() {
+    async fn a_generation_that_is_there_is_never_replaced() {
         let store = Store::new(Arc::new(InMemory::new()));
         let key = KeyEncryptionKey::new([7; 32]);
         let repository = Repository::create(store, &key).await.unwrap();
@@ -287,24 +280,23 @@ mod tests {
         };
         let base = repository.begin(WriteOptions::default());
         let base = base.commit(header).await.unwrap();
-        // The second is put by one that had read the same manifest as the first.
-        for expected in [1, 2] {
+        let next = |generation| {
             let next = Manifest {
-                generation: 1,
+                generation,
                 ..base.clone()
             };
-            assert!(replace(repository.inner.clone(), next, 1).await.unwrap());
-            let valid = repository.manifest(base.snapshot).await.unwrap();
-            assert_eq!(valid.generation, expected);
-            let all = repository.inner.generations().await.unwrap();
-            assert_eq!(all[&base.snapshot], [expected]);
-        }
-        repository.forget(base.snapshot).await.unwrap();
-        let late = Manifest {
-            generation: 3,
-            ..base.clone()
+            let inner = repository.inner.clone();
+            let held = Held::new(inner.clone(), next.packs.clone());
+            replace(inner, held, next, 1)
         };
-        assert!(!replace(repository.inner.clone(), late, 1).await.unwrap());
+        assert!(next(1).await.unwrap());
+        // By one that had read the same manifest.
+        let late = next(1).await.unwrap_err();
+        assert!(matches!(late, Error::Exists { .. }), "{late}");
+        let all = repository.inner.generations().await.unwrap();
+        assert_eq!(all[&base.snapshot], [1]);
+        repository.forget(base.snapshot).await.unwrap();
+        assert!(!next(2).await.unwrap());
         assert_eq!(repository.snapshots().await.unwrap(), []);
     }
 }

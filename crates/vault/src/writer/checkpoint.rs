@@ -14,6 +14,7 @@ use crate::checkpoint::{self, Checkpoint, Stored};
 use crate::error::Error;
 use crate::id::{PackId, SnapshotId};
 use crate::manifest::{ClusterTime, CollectionManifest};
+use crate::repository::Held;
 use crate::task::to_the_end;
 
 /// What is known of a checkpoint before it is made.
@@ -87,12 +88,9 @@ impl Captured<'_> {
         let shared = &self.writer.shared;
         let checkpoint = assemble(header, self.so_far, self.packed, shared.before.as_ref());
         let level = shared.options.compression_level;
-        to_the_end(checkpoint::put(
-            shared.repository.clone(),
-            checkpoint,
-            level,
-        ))
-        .await
+        let repository = shared.repository.clone();
+        let held = Held::new(repository.clone(), checkpoint.packs.clone());
+        to_the_end(checkpoint::put(repository, held, checkpoint, level)).await
     }
 }
 

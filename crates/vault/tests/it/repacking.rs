@@ -317,3 +317,22 @@ async fn a_repacking_beneath_which_a_manifest_is_replaced_begins_again() {
     }
     assert_eq!(lost, 4, "a repacking reads each manifest four times");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_beneath_which_a_manifest_is_replaced_finds_nothing_wrong() {
+    for reads in 0..2 {
+        let inner = Arc::new(InMemory::new());
+        let faulty = Faulty::new(inner.clone(), Fault::Hiccup, i64::MAX);
+        let repository = Repository::create(store(faulty.clone()), &key()).await;
+        let repository = repository.unwrap();
+        scanned(&repository, 1, &model(0..100, 100), small()).await;
+        faulty.lose_a_manifest_after(reads);
+        let report = repository.check(CheckOptions { read_data: true }).await;
+        let report = report.unwrap();
+        assert!(faulty.has_lost_a_manifest(), "it reads each twice");
+        assert_eq!((report.problems, report.documents), (Vec::new(), 100));
+        faulty.lose_a_manifest_after(0);
+        let manifest = repository.manifest(snapshot_id(1)).await;
+        assert_eq!(manifest.unwrap().totals.documents, 100);
+    }
+}
