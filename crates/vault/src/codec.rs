@@ -19,7 +19,7 @@ const CODEC_ZSTD: u8 = 1;
 const CODEC_STRIPS: u8 = 2;
 
 /// Bytes of a strip before compression.
-pub(crate) const STRIP_BYTES: usize = 64 << 10;
+const STRIP_BYTES: usize = 64 << 10;
 /// Strips are taken where they cost at most one in so many bytes more than one frame.
 const STRIPS_COST_ONE_IN: usize = 20;
 /// Fewest bytes by which that is told: repetition that is further apart than a strip shows in them.
@@ -107,7 +107,7 @@ impl Compressor {
 
     /// Does the same with strips for what is before `tables`, and one for what is from there on. A
     /// content that would have one strip before has none.
-    pub(crate) fn frame_in_strips(&mut self, content: &[u8], tables: usize) -> Vec<u8> {
+    fn frame_in_strips(&mut self, content: &[u8], tables: usize) -> Vec<u8> {
         if tables <= STRIP_BYTES {
             return self.frame(content);
         }

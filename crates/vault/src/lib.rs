@@ -3,8 +3,8 @@
 //! A snapshot is a small list that points at documents already stored. The layout, byte by byte, is
 //! in `docs/format.md`; these invariants come from there:
 //! * nothing refers to an object that is not durable: packs, then the manifest;
-//! * every byte read is authenticated and every hash compared before use; a mismatch is an error
-//!   that names the object, never data;
+//! * every byte read is authenticated and every hash compared before use (where only strips of a
+//!   block are read, their checksums); a mismatch is an error that names the object, never data;
 //! * a nonce never repeats under a key, crashes included;
 //! * memory is bounded by settings, not by data.
 //!

@@ -198,6 +198,7 @@ fn choose(
 /// Puts the next generation of a manifest in place of the one before, unless the snapshot was
 /// forgotten meanwhile. Whoever forgets looks again after deleting, so one of the two sees the
 /// other.
+///
 /// `_held` is what it refers to, which stays until that is done.
 async fn replace(
     repository: Arc<Inner>,

@@ -304,23 +304,14 @@ async fn packs_of_a_commit_that_nobody_waits_for_are_kept_from_the_sweep() {
     let commit = tokio::spawn(writer.commit(header(1)));
     // The pack is put; the manifest waits.
     hanging.allow(1);
-    until(|| hanging.puts_begun.load(Ordering::SeqCst) == 2).await;
+    wait_until(async || hanging.puts_begun.load(Ordering::SeqCst) == 2).await;
     commit.abort();
     assert!(commit.await.unwrap_err().is_cancelled());
     let swept = repository.sweep(Duration::ZERO, far_future()).await;
     assert_eq!(swept.unwrap().packs, 0);
     hanging.release();
-    until(|| hanging.writes.load(Ordering::SeqCst) == 2).await;
+    wait_until(async || hanging.writes.load(Ordering::SeqCst) == 2).await;
     let manifest = repository.manifest(snapshot_id(1)).await.unwrap();
     let read = read_collection(&repository, &manifest.collections[0]).await;
     assert_eq!(read.unwrap(), [random(1, 1_000)]);
-}
-
-/// Waits for a condition.
-async fn until(is_so: impl Fn() -> bool) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    while !is_so() {
-        assert!(tokio::time::Instant::now() < deadline, "it is not so");
-        tokio::task::yield_now().await;
-    }
 }

@@ -137,9 +137,8 @@ impl<'a> Put<'a> {
     }
 
     /// Lets what was loaded beside and proved take its names, and proves that it has them.
-    pub(super) async fn take_names(&self, mut moves: Vec<Move>) -> Result<(), Error> {
-        self.target.barrier().await?;
-        self.target.identify(&mut moves).await?;
+    pub(super) async fn take_names(&self, moves: Vec<Move>) -> Result<(), Error> {
+        let moves = self.durable(moves).await?;
         for one in &moves {
             self.target.flip(one).await?;
         }
@@ -148,13 +147,19 @@ impl<'a> Put<'a> {
 
     /// The same for names that nothing had: what somebody made under one of them meanwhile stays,
     /// and is an error.
-    pub(super) async fn take_free_names(&self, mut moves: Vec<Move>) -> Result<(), Error> {
-        self.target.barrier().await?;
-        self.target.identify(&mut moves).await?;
+    pub(super) async fn take_free_names(&self, moves: Vec<Move>) -> Result<(), Error> {
+        let moves = self.durable(moves).await?;
         for one in &moves {
             self.target.take_free_name(one).await?;
         }
         Ok(self.target.require_flipped(&moves).await?)
+    }
+
+    /// Waits until what was loaded beside is durable, and notes what each collection is.
+    async fn durable(&self, mut moves: Vec<Move>) -> Result<Vec<Move>, Error> {
+        self.target.barrier().await?;
+        self.target.identify(&mut moves).await?;
+        Ok(moves)
     }
 
     /// Fails where less than a whole snapshot must not be put onto the target, or cannot be.
